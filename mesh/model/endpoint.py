@@ -1,0 +1,54 @@
+"""Where a service runs: endpoints, their health and their network.
+
+An endpoint is the mesh address of one instance: the inbound side of its proxy, or the instance itself when it
+speaks mutual TLS on its own. Values only.
+"""
+
+import enum
+
+import msgspec
+
+
+class Health(enum.StrEnum):
+    """The worst state among an instance's checks and its node's (Consul's words)."""
+
+    PASSING = "passing"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One instance as a caller dials it. `subsets` are the resolver's subsets that it belongs to."""
+
+    service: str
+    instance: str
+    node: str
+    address: str
+    port: int
+    network: str
+    health: Health = Health.PASSING
+    weight: int = 1
+    subsets: tuple[str, ...] = ()
+
+
+class EndpointSet(msgspec.Struct, frozen=True):
+    """All endpoints of a service (or all mesh gateways of a network), with the catalog index they were made from."""
+
+    name: str
+    index: int
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Export(msgspec.Struct, frozen=True):
+    """One service of a network and the networks that may reach it through that network's gateway; `*` is every network."""
+
+    service: str
+    consumers: tuple[str, ...]
+
+
+class ExportSet(msgspec.Struct, frozen=True):
+    """What the mesh gateway of `network` may forward. Nothing is exported that is not listed."""
+
+    network: str
+    index: int
+    exports: tuple[Export, ...] = ()
