@@ -52,3 +52,18 @@ class ExportSet(msgspec.Struct, frozen=True):
     network: str
     index: int
     exports: tuple[Export, ...] = ()
+
+
+class NetworkEntry(msgspec.Struct, frozen=True):
+    """One network as a mesh gateway sees it: its gateways (WAN address when there is one) and what they may forward."""
+
+    name: str
+    gateways: EndpointSet
+    exports: ExportSet
+
+
+class NetworkMap(msgspec.Struct, frozen=True):
+    """Every network that has a mesh gateway or an export: the body of the resource `networks`, which only gateways follow."""
+
+    index: int
+    networks: tuple[NetworkEntry, ...] = ()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from mesh.model.chain import Chain
-from mesh.model.endpoint import EndpointSet, ExportSet
+from mesh.model.endpoint import EndpointSet, ExportSet, NetworkMap
 from mesh.model.intention import IntentionSet
 
 
@@ -63,3 +63,4 @@ class Snapshot(msgspec.Struct, frozen=True):
     endpoints: Mapping[str, EndpointSet] = _NONE  # type: ignore[assignment]
     gateways: Mapping[str, EndpointSet] = _NONE  # type: ignore[assignment]
     exports: ExportSet | None = None
+    networks: NetworkMap | None = None

@@ -2,7 +2,8 @@
 
 `POST /v1/linkspan/sync` carries a `SyncRequest`, its answer a `SyncResponse`. A resource is named
 `<kind>/<name>`: `chain/<service>`, `endpoints/<service>`, `intentions/<service>`, `gateways/<network>`,
-`exports/<network>`, and the single `roots` and `mesh`. Its body is the JSON of the model value of that kind.
+`exports/<network>`, and the single `roots`, `mesh` and `networks` (`NetworkMap`: every network's gateways and exports, for
+mesh gateways). Its body is the JSON of the model value of that kind.
 A version is an opaque text: equal versions mean equal bodies.
 
 `POST /v1/linkspan/leaf` carries a `LeafRequest`, its answer a `LeafResponse`.
