@@ -1,6 +1,5 @@
 """A new key and certificate request, made in a child process (`mesh.identity.keygen`) that is gone when it returns."""
 
-import subprocess
 import sys
 
 import trio
@@ -27,7 +26,7 @@ async def make_key_and_csr(uri: str) -> tuple[bytes, str]:
     try:
         with trio.fail_after(KEYGEN_TIMEOUT_S):
             done = await trio.run_process(
-                command, stdin=name.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
+                command, stdin=name.encode(), capture_stdout=True, capture_stderr=True, check=False
             )
     except (trio.TooSlowError, OSError) as error:
         raise KeyMakingError(
