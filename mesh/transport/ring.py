@@ -1,0 +1,241 @@
+"""The ring: one inner epoll under one trio task, which calls the machines of ready sockets directly.
+
+Rules it keeps: a bound of work before trio's other tasks get their turn; an error in one machine fails that machine only,
+never the ring; one reading of the clock a turn; timers are coarse and few (a machine keeps one and re-arms it lazily).
+It must never await inside a turn, and a machine must never block.
+"""
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import select
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+HANGUP = select.EPOLLHUP | select.EPOLLERR
+
+BUFFER_BYTES = 256 * 1024
+
+_EVENTS_A_TURN = 256
+_SLICE_S = 0.002
+_COARSE_S = 0.01
+
+_log = logging.getLogger("linkspan.transport")
+
+
+class Machine(Protocol):
+    """What the ring calls. Both calls are synchronous and short."""
+
+    def on_ready(self, mask: int) -> None:
+        """Its socket is ready as `mask` says (READ, WRITE, HANGUP bits)."""
+
+    def on_failure(self, error: Exception) -> None:
+        """`on_ready` raised: release the socket and tell whoever waits. Must not raise."""
+
+
+class Timer:
+    """One callback to come. `cancel` is idempotent."""
+
+    __slots__ = ("callback", "deadline_s")
+
+    def __init__(self, deadline_s: float, callback: Callable[[], None]) -> None:
+        self.deadline_s = deadline_s
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Make it fire never."""
+        self.callback = None
+
+
+class Ring:
+    """The set of established connections of one process.
+
+    `buffer` is for a machine to receive into; its content is valid until the machine returns. `now_s` is the time of the
+    running turn on `clock`; outside a turn ask `time_s()`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
+        self._clock = clock
+        self._epoll = select.epoll()
+        self._machines: dict[int, Machine] = {}
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, READ)
+        self._machines[self._wake_fd] = _Waker(self._wake_fd)
+        self._turn_end: list[Callable[[], None]] = []
+        self._in_turn = False
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._earlier: trio.Event | None = None
+        self._sleeps_until_s = 0.0
+        self.buffer = bytearray(BUFFER_BYTES)
+        self.view = memoryview(self.buffer)
+        self.now_s = 0.0
+        self.failures = 0
+
+    # -- sockets --
+
+    def add(self, fd: int, machine: Machine, mask: int) -> None:
+        """Call `machine` whenever `fd` is ready for `mask`."""
+        self._epoll.register(fd, mask)
+        self._machines[fd] = machine
+
+    def modify(self, fd: int, mask: int) -> None:
+        """Change what `fd` is watched for; 0 watches for hang-ups only."""
+        self._epoll.modify(fd, mask)
+
+    def replace(self, fd: int, machine: Machine, mask: int) -> None:
+        """Hand `fd` to another machine (an upgrade to a tunnel)."""
+        self._machines[fd] = machine
+        self._epoll.modify(fd, mask)
+
+    def remove(self, fd: int) -> None:
+        """Forget `fd`; to be called before it is closed. Unknown ones are ignored."""
+        if self._machines.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
+
+    def __len__(self) -> int:
+        """How many sockets the ring holds."""
+        return len(self._machines) - 1
+
+    # -- time --
+
+    def time_s(self) -> float:
+        """Read the clock (and renew `now_s`)."""
+        self.now_s = self._clock()
+        return self.now_s
+
+    def later(self, deadline_s: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` at or up to 10 ms after `deadline_s` on the ring's clock."""
+        timer = Timer(deadline_s, callback)
+        heapq.heappush(self._timers, (deadline_s, next(self._order), timer))
+        if self._earlier is not None and deadline_s < self._sleeps_until_s:
+            self._earlier.set()
+        return timer
+
+    def on_turn_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the running turn ends; outside a turn, in the next one, which comes at once."""
+        self._turn_end.append(callback)
+        if not self._in_turn and len(self._turn_end) == 1:
+            os.eventfd_write(self._wake_fd, 1)
+
+    # -- running --
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_time)
+            task_status.started()
+            await self._serve()
+
+    async def _serve(self) -> None:
+        poll, clock, fd = self._epoll.poll, self._clock, self._epoll.fileno()
+        wait_readable, checkpoint = trio.lowlevel.wait_readable, trio.lowlevel.checkpoint
+        while True:
+            await wait_readable(fd)
+            slice_ends_s = clock() + _SLICE_S
+            while events := poll(0, _EVENTS_A_TURN):
+                self.now_s = clock()
+                if self.now_s > slice_ends_s:
+                    # The events are level-triggered: whatever is not served now is reported again.
+                    await checkpoint()
+                    self.now_s = clock()
+                    slice_ends_s = self.now_s + _SLICE_S
+                self._turn(events)
+
+    def _turn(self, events: list[tuple[int, int]]) -> None:
+        machines = self._machines
+        self._in_turn = True
+        for fd, mask in events:
+            machine = machines.get(fd)
+            if machine is None:
+                continue
+            try:
+                machine.on_ready(mask)
+            except Exception as error:  # noqa: BLE001 - one machine's error must not stop the ring: it fails that machine
+                self._fail(machine, error)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        while self._turn_end:
+            callbacks, self._turn_end = self._turn_end, []
+            for callback in callbacks:
+                self._call(callback)
+        self._in_turn = False
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        """Call back; an error fails the machine that the callback belongs to."""
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - as in a turn: it fails one machine, never the ring
+            owner = getattr(callback, "__self__", None)
+            self._fail(owner if hasattr(owner, "on_failure") else None, error)
+
+    def _fail(self, machine: Machine | None, error: Exception) -> None:
+        self.failures += 1
+        _log.error(
+            "a connection was closed because its machine %s failed: %r",
+            type(machine).__name__,
+            error,
+            exc_info=error,
+        )
+        if machine is None:
+            return
+        try:
+            machine.on_failure(error)
+        except Exception as second:  # noqa: BLE001 - the machine could not even close; the ring goes on without it
+            _log.error("closing %s failed as well: %r", type(machine).__name__, second)  # noqa: TRY400 - the first error's trace is in the line above
+            for fd in [fd for fd, held in self._machines.items() if held is machine]:
+                self.remove(fd)
+
+    async def _keep_time(self) -> None:
+        """Fire timers. Runs between turns: everything is on one thread."""
+        while True:
+            self._earlier = trio.Event()
+            self._sleeps_until_s = self._timers[0][0] + _COARSE_S if self._timers else float("inf")
+            with trio.move_on_at(self._sleeps_until_s):
+                await self._earlier.wait()
+            self._earlier = None
+            self.fire(self._clock())
+            await trio.lowlevel.checkpoint()
+
+    def fire(self, now_s: float) -> None:
+        """Call every timer that is due at `now_s`."""
+        self.now_s = now_s
+        self._in_turn = True
+        while self._timers and self._timers[0][0] <= now_s:
+            _, _, timer = heapq.heappop(self._timers)
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                self._call(callback)
+        self._end_turn()
+
+    def close(self) -> None:
+        """Give the inner epoll back. The machines' sockets are theirs to close."""
+        self._machines.clear()
+        self._timers.clear()
+        self._epoll.close()
+        with contextlib.suppress(OSError):
+            os.close(self._wake_fd)
+
+
+class _Waker:
+    """Empties the event fd by which coroutines start a turn."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def on_ready(self, mask: int) -> None:  # noqa: ARG002 - the protocol's signature
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+
+    def on_failure(self, error: Exception) -> None:
+        """Nothing to release: the ring owns the fd."""

@@ -1,0 +1,119 @@
+"""The ring: dispatch, fairness, failures, turn ends and timers."""
+
+import os
+
+import pytest
+import trio
+
+from mesh.transport.ring import READ, WRITE, Ring
+
+
+class Pipe:
+    """A machine on the reading end of a pipe that records its calls."""
+
+    def __init__(self, ring: Ring, error: Exception | None = None) -> None:
+        self.ring, self.error = ring, error
+        self.reader, self.writer = os.pipe2(os.O_NONBLOCK)
+        self.masks: list[int] = []
+        self.failures: list[Exception] = []
+        self.called = trio.Event()
+        ring.add(self.reader, self, READ)
+
+    def on_ready(self, mask: int) -> None:
+        self.masks.append(mask)
+        os.read(self.reader, 100)
+        self.called.set()
+        if self.error is not None:
+            raise self.error
+
+    def on_failure(self, error: Exception) -> None:
+        self.failures.append(error)
+        self.close()
+
+    def poke(self) -> None:
+        os.write(self.writer, b"x")
+
+    def close(self) -> None:
+        self.ring.remove(self.reader)
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+@pytest.fixture
+async def ring(nursery: trio.Nursery) -> Ring:
+    """A running ring."""
+    ring = Ring()
+    await nursery.start(ring.run)
+    return ring
+
+
+async def test_a_ready_socket_calls_its_machine(ring: Ring) -> None:
+    """Each readiness is one call with its mask; a removed machine is called no more."""
+    pipe = Pipe(ring)
+    pipe.poke()
+    await pipe.called.wait()
+    assert pipe.masks == [READ]
+    assert len(ring) == 1
+    pipe.close()
+    assert len(ring) == 0
+
+
+async def test_an_error_fails_one_machine_and_never_the_ring(ring: Ring) -> None:
+    """A machine that raises is failed with its error; the others and the ring go on."""
+    bad, good = Pipe(ring, error=ValueError("bad state")), Pipe(ring)
+    bad.poke()
+    good.poke()
+    await good.called.wait()
+    assert [str(error) for error in bad.failures] == ["bad state"]
+    assert ring.failures == 1
+    good.close()
+
+
+async def test_a_turn_end_callback_comes_once_even_from_outside_a_turn(ring: Ring) -> None:
+    """A coroutine that dirties a connection gets a turn of its own."""
+    done = trio.Event()
+    calls: list[int] = []
+    ring.on_turn_end(lambda: (calls.append(1), done.set()))  # type: ignore[func-returns-value, arg-type]
+    with trio.fail_after(1):
+        await done.wait()
+    assert calls == [1]
+
+
+async def test_other_trio_tasks_run_while_a_machine_is_always_ready(ring: Ring) -> None:
+    """A socket that is ready for ever does not starve trio."""
+
+    class Busy:
+        def on_ready(self, mask: int) -> None:
+            assert mask == WRITE
+
+        def on_failure(self, error: Exception) -> None:
+            raise error
+
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    ring.add(writer, Busy(), WRITE)
+    with trio.fail_after(1):
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+    ring.remove(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_timers_fire_in_order_and_a_cancelled_one_never(autojump_clock: trio.testing.MockClock) -> None:
+    """Deadlines are kept on trio's clock, also one that is set earlier than the one slept for."""
+    ring = Ring()
+    fired: list[tuple[str, float]] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(ring.run)
+        start_s = trio.current_time()
+
+        def note(name: str) -> None:
+            fired.append((name, round(trio.current_time() - start_s, 1)))
+
+        ring.later(start_s + 30, lambda: note("late"))
+        await trio.sleep(1)
+        ring.later(start_s + 5, lambda: note("early"))
+        ring.later(start_s + 10, lambda: note("never")).cancel()
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert fired == [("early", 5.0), ("late", 30.0)]
