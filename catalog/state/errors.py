@@ -1,0 +1,30 @@
+"""Why a change was refused. The fault is always the one who sent it; the state is as it was before.
+
+The texts name the field as Consul spells it and say what it must be; they must never quote a record's value.
+"""
+
+
+class ChangeRefusedError(Exception):
+    """The change was not applied and nothing of it was; the text says why."""
+
+
+class InvalidChangeError(ChangeRefusedError):
+    """The sender's fault: a field is missing, too long, or out of its range. `field` names it as Consul spells it."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} {rule}")
+        self.field = field
+
+
+class UnknownSubjectError(InvalidChangeError):
+    """The sender's fault: what the change is about is not in the catalog."""
+
+
+class ConflictError(ChangeRefusedError):
+    """A compare in a batch failed: somebody else was first. `position` is the change in the batch, from 0."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"change {position} of the batch: its compare-and-set index is not the current one; read again and retry"
+        )
+        self.position = position

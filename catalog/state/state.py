@@ -1,0 +1,242 @@
+"""The catalog's state: apply a change, ask a question.
+
+`State.apply` and `State.load` are the only ways in. Answers are rows (frozen) in a fixed order, by node and then by id;
+an answer is true until the next `apply`, which never runs between two awaits of a reader (one thread, one writer).
+"""
+
+from typing import Any
+
+import msgspec
+
+from catalog.state.apply import Scene, perform
+from catalog.state.changes import AnyChange
+from catalog.state.index import FIRST_INDEX, Topic, TopicIndexes, touched_topics
+from catalog.state.records import Check, ConfigEntry, Lease, Node, Record, ServiceInstance
+from catalog.state.tables import Tables
+from mesh.model.endpoint import Health
+
+FORMAT = 1
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a change did: its result, the topics it touched, and whether it changed anything at all."""
+
+    result: Any
+    touched: frozenset[Topic] = frozenset()
+    changed: bool = False
+
+
+class _Image(msgspec.Struct, frozen=True):
+    """The whole state as one value, for the store."""
+
+    format: int
+    index: int
+    nodes: tuple[Node, ...]
+    instances: tuple[ServiceInstance, ...]
+    checks: tuple[Check, ...]
+    config: tuple[ConfigEntry, ...]
+    records: tuple[Record, ...]
+    leases: tuple[Lease, ...]
+    live: tuple[tuple[Topic, int], ...]
+    extinct: tuple[tuple[Topic, int], ...]
+
+
+class UnreadableStateError(Exception):
+    """The store's fault: a snapshot that this version cannot read; restore a backup or start the version that wrote it."""
+
+
+class State:
+    """Everything the catalog knows, at `index`."""
+
+    def __init__(self) -> None:
+        self._tables = Tables()
+        self._indexes = TopicIndexes()
+        self._index = FIRST_INDEX
+        self._service_names: tuple[int, dict[str, tuple[str, ...]]] = (0, {})
+
+    @property
+    def index(self) -> int:
+        """The index of the last change applied; at least 1."""
+        return self._index
+
+    def apply(self, change: AnyChange, index: int, now_s: float) -> Outcome:
+        """Apply a change as `index`, which must be above all before; a change that does nothing moves no topic.
+
+        Raises:
+            InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
+            ConflictError: a compare in a batch failed.
+        """
+        assert index > self._index, f"index {index} after {self._index}"
+        self._index = index
+        self._tables.begin()
+        try:
+            result = perform(Scene(self._tables, index, now_s), change)
+        except BaseException:
+            self._tables.undo()
+            raise
+        changed = self._tables.end()
+        touched = touched_topics(changed, self._tables)
+        self._indexes.bump(touched, index, self._tables)
+        return Outcome(result, touched, changed=bool(changed))
+
+    def preview(self, change: AnyChange, now_s: float) -> Outcome:
+        """What `apply` would return or raise now, without its topics; the state stays as it is."""
+        self._tables.begin()
+        try:
+            result = perform(Scene(self._tables, self._index + 1, now_s), change)
+            return Outcome(result, changed=self._tables.dirty())
+        finally:
+            self._tables.undo()
+
+    def index_of(self, *topics: Topic) -> int:
+        """The highest index of the topics: what a read of them answers with. At least 1."""
+        return max((self._indexes.of(topic) for topic in topics), default=FIRST_INDEX)
+
+    # Nodes.
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name."""
+        return self._tables.nodes.rows.get(name)
+
+    def nodes(self) -> list[Node]:
+        """All nodes."""
+        return sorted(self._tables.nodes.rows.values(), key=lambda row: row.node)
+
+    # Instances.
+
+    def services(self) -> dict[str, tuple[str, ...]]:
+        """Every service's name with all tags of its instances, both sorted. Not to be mutated."""
+        index = self.index_of(("services",))
+        if self._service_names[0] != index:
+            names = sorted(str(name) for name in self._tables.instances.group_values("service"))
+            found = {
+                name: tuple(
+                    sorted({tag for row in self._tables.instances.by("service", name).values() for tag in row.tags})
+                )
+                for name in names
+            }
+            self._service_names = (index, found)
+        return self._service_names[1]
+
+    def instance(self, node: str, service_id: str) -> ServiceInstance | None:
+        """The instance of that id on that node."""
+        return self._tables.instances.rows.get((node, service_id))
+
+    def service(self, name: str) -> list[ServiceInstance]:
+        """The instances of a service."""
+        return self._instances("service", name)
+
+    def connect(self, name: str) -> list[ServiceInstance]:
+        """What mesh callers of a service dial: its sidecars, and its instances that are Connect native."""
+        return self._instances("destination", name)
+
+    def kind(self, kind: str) -> list[ServiceInstance]:
+        """The instances of a kind, e.g. `mesh-gateway`."""
+        return self._instances("kind", kind)
+
+    def node_services(self, node: str) -> list[ServiceInstance]:
+        """The instances on a node."""
+        return self._instances("node", node)
+
+    def connect_services(self) -> list[str]:
+        """The services that `connect` has an answer for, sorted."""
+        return sorted(str(name) for name in self._tables.instances.group_values("destination"))
+
+    def _instances(self, group: str, value: str) -> list[ServiceInstance]:
+        rows = self._tables.instances.by(group, value)
+        return [rows[key] for key in sorted(rows)]
+
+    # Checks.
+
+    def check(self, node: str, check_id: str) -> Check | None:
+        """The check of that id on that node."""
+        return self._tables.checks.rows.get((node, check_id))
+
+    def checks(self, status: Health | None = None) -> list[Check]:
+        """All checks, or those in one status."""
+        if status is not None:
+            return self._checks("status", status)
+        rows = self._tables.checks.rows
+        return [rows[key] for key in sorted(rows)]
+
+    def node_checks(self, node: str) -> list[Check]:
+        """All checks on a node: its own and those of its instances."""
+        return self._checks("node", node)
+
+    def service_checks(self, name: str) -> list[Check]:
+        """The checks of a service's instances; none of their nodes' own."""
+        return self._checks("service", name)
+
+    def instance_checks(self, instance: ServiceInstance) -> list[Check]:
+        """The checks that decide an instance's health: its node's own, then its own."""
+        return self._checks("instance", (instance.node, "")) + (
+            self._checks("instance", (instance.node, instance.id)) if instance.id else []
+        )
+
+    def _checks(self, group: str, value: Any) -> list[Check]:
+        rows = self._tables.checks.by(group, value)
+        return [rows[key] for key in sorted(rows)]
+
+    # Policy, records, leases.
+
+    def config(self, kind: str, name: str) -> ConfigEntry | None:
+        """The config entry of that kind and name."""
+        return self._tables.config.rows.get((kind, name))
+
+    def configs(self, kind: str) -> list[ConfigEntry]:
+        """The config entries of a kind, by name."""
+        return sorted(self._tables.config.by("kind", kind).values(), key=lambda row: row.name)
+
+    def record(self, table: str, key: str) -> Record | None:
+        """Another room's record."""
+        return self._tables.records.rows.get((table, key))
+
+    def records(self, table: str) -> list[Record]:
+        """Another room's records, by key."""
+        return sorted(self._tables.records.by("table", table).values(), key=lambda row: row.key)
+
+    def lease(self, node: str) -> Lease | None:
+        """The lease that a node hangs on; None for one that has none."""
+        return self._tables.leases.rows.get(node)
+
+    def leases(self) -> list[Lease]:
+        """All leases, by node."""
+        return sorted(self._tables.leases.rows.values(), key=lambda row: row.node)
+
+    # The store's side.
+
+    def encode(self) -> bytes:
+        """The whole state as JSON, indexes and all."""
+        tables, indexes = self._tables, self._indexes
+        image = _Image(
+            format=FORMAT,
+            index=self._index,
+            nodes=tuple(tables.nodes.rows.values()),
+            instances=tuple(tables.instances.rows.values()),
+            checks=tuple(tables.checks.rows.values()),
+            config=tuple(tables.config.rows.values()),
+            records=tuple(tables.records.rows.values()),
+            leases=tuple(tables.leases.rows.values()),
+            live=tuple(indexes.live.items()),
+            extinct=tuple(indexes.extinct.items()),
+        )
+        return msgspec.json.encode(image)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "State":
+        """The state that `encode` wrote.
+
+        Raises:
+            UnreadableStateError: the bytes are none, or of a later format.
+        """
+        try:
+            image = msgspec.json.decode(data, type=_Image)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise UnreadableStateError(f"the catalog's snapshot cannot be read: {error}") from error
+        if image.format != FORMAT:
+            raise UnreadableStateError(f"the catalog's snapshot has format {image.format}; this version reads {FORMAT}")
+        state = cls()
+        state._index = image.index
+        state._tables.fill(msgspec.structs.asdict(image))
+        state._indexes = TopicIndexes(dict(image.live), dict(image.extinct))
+        return state
