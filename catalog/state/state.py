@@ -203,6 +203,10 @@ class State:
         """All leases, by node."""
         return sorted(self._tables.leases.rows.values(), key=lambda row: row.node)
 
+    def lapsed_leases(self) -> list[Lease]:
+        """The leases that nobody holds now, by node."""
+        return sorted(self._tables.leases.by("lapsed", value=True).values(), key=lambda row: row.node)
+
     # The store's side.
 
     def encode(self) -> bytes:

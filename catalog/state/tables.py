@@ -123,7 +123,9 @@ class Tables:
         self.records: Table[tuple[str, str], Record] = Table(
             "records", lambda row: (row.table, row.key), journal, table=lambda row: row.table
         )
-        self.leases: Table[str, Lease] = Table("leases", lambda row: row.node, journal)
+        self.leases: Table[str, Lease] = Table(
+            "leases", lambda row: row.node, journal, lapsed=lambda row: None if row.lapsed_at_s is None else True
+        )
         everything = (self.nodes, self.instances, self.checks, self.config, self.records, self.leases)
         self._by_name: dict[str, Table[Any, Any]] = {table.name: table for table in everything}
 

@@ -1,0 +1,353 @@
+"""The catalog at work: submit a change, wait for topics, renew a lease.
+
+One writer task takes what is queued, logs it in one transaction, then applies it, wakes and answers. State is mutated
+nowhere else, and never between two awaits of a reader: all of it runs in one trio thread.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import trio
+
+from catalog.engine.deadlines import Deadlines
+from catalog.engine.subjects import Subject, lease_holders, subjects_of
+from catalog.engine.waiters import Waiters
+from catalog.state.apply import deregister_after_s
+from catalog.state.changes import (
+    AnyChange,
+    Batch,
+    Entry,
+    LeaseExpired,
+    LeaseRestored,
+    ReapNode,
+    Single,
+    decode_entry,
+    encode_entry,
+)
+from catalog.state.errors import ChangeRefusedError, InvalidChangeError
+from catalog.state.index import Topic
+from catalog.state.limits import MAX_BATCH
+from catalog.state.state import State
+from catalog.store import Loaded, Store, StoreCorruptError, StoreError
+
+PENDING_LIMIT = 4096
+GROUP_LIMIT = 512
+COMPACT_EVERY = 20_000
+LEASE_PAUSE_S = 60.0
+BUSY_PAUSE_S = 0.5
+
+
+class CatalogBusyError(Exception):
+    """The catalog's fault: more changes are queued than it takes; send the change again in a second."""
+
+
+class CatalogStoppedError(Exception):
+    """The catalog's fault: it stops or its store failed; whether the change was kept is known after its restart."""
+
+
+class _Pending:
+    """A change on its way, and where its sender finds the answer."""
+
+    __slots__ = ("answered", "change", "error", "result")
+
+    def __init__(self, change: AnyChange) -> None:
+        self.change = change
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.answered = trio.Event()
+
+    def answer(self, result: Any) -> None:
+        self.result = result
+        self.answered.set()
+
+    def refuse(self, error: Exception) -> None:
+        self.error = error
+        self.answered.set()
+
+
+class Catalog:
+    """The state with its log, its writer and its waiters. `Catalog.open` makes one; `run` must run while it is used.
+
+    `clock` gives monotonic seconds (leases), `epoch` seconds since 1970 (what the log keeps).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        state: State,
+        *,
+        clock: Callable[[], float] = trio.current_time,
+        epoch: Callable[[], float] = time.time,
+        pending_limit: int = PENDING_LIMIT,
+        compact_every: int = COMPACT_EVERY,
+    ) -> None:
+        self.state = state
+        self._store = store
+        self._clock = clock
+        self._epoch = epoch
+        self._pending_limit = pending_limit
+        self._compact_every = compact_every
+        self._since_compaction = 0
+        self._queue: deque[_Pending] = deque()
+        self._queued = trio.Event()
+        self._stopped = False
+        self._waiters = Waiters(state.index_of)
+        self._deadlines = Deadlines()
+        self._leases_moved = trio.Event()
+        self._lease_wake_s = 0.0
+
+    @classmethod
+    async def open(cls, store: Store, **settings: Any) -> "Catalog":
+        """The catalog that `store` holds; `settings` are the constructor's.
+
+        Raises:
+            StoreError: the store cannot be read.
+            UnreadableStateError: it was written by a version that this one does not understand.
+        """
+        loaded = await store.load()
+        catalog = cls(store, replay(loaded), **settings)
+        catalog._since_compaction = len(loaded.entries)
+        return catalog
+
+    @property
+    def index(self) -> int:
+        """The index of the last change."""
+        return self.state.index
+
+    @property
+    def waiting(self) -> int:
+        """How many waiters are parked."""
+        return len(self._waiters)
+
+    @property
+    def pending(self) -> int:
+        """How many changes are queued and not yet being written."""
+        return len(self._queue)
+
+    async def submit(self, change: AnyChange) -> Any:
+        """Make a change; returns its result once it is on disk and applied. Cancelled, it may still happen.
+
+        Raises:
+            InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
+            ConflictError: a compare in a batch failed.
+            CatalogBusyError: too many changes are queued.
+            CatalogStoppedError: the catalog stops, or its store failed.
+        """
+        if self._stopped:
+            raise CatalogStoppedError("the catalog is stopping: send the change again when it is back")
+        if len(self._queue) >= self._pending_limit:
+            raise CatalogBusyError(f"{len(self._queue)} changes are queued: send the change again in a second")
+        pending = _Pending(change)
+        self._queue.append(pending)
+        self._queued.set()
+        await pending.answered.wait()
+        if pending.error is not None:
+            raise pending.error
+        return pending.result
+
+    async def wait(self, topics: Iterable[Topic], min_index: int, timeout_s: float) -> None:
+        """Return when the index of any of the topics is above `min_index`, or after `timeout_s` seconds.
+
+        At once if it is already, or if `min_index` is below 1. Jitter is the caller's to add.
+        """
+        if min_index < 1 or self._stopped:
+            await trio.lowlevel.checkpoint()
+            return
+        await self._waiters.wait(topics, min_index, timeout_s)
+
+    async def renew_lease(self, node: str) -> bool:
+        """Hear from the node's holder: its lease runs anew, and is restored if it had lapsed.
+
+        False if the node has none: its holder must register again. Costs no disk write while the lease is held.
+        """
+        lease = self.state.lease(node)
+        if lease is None:
+            return False
+        if lease.lapsed_at_s is not None:
+            return bool(await self.submit(LeaseRestored(node)))
+        self._deadlines.renew(node, self._clock() + lease.ttl_s)
+        return True
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write, and watch the leases, until cancelled.
+
+        Raises:
+            StoreError: the store failed. The process must end: only a restart knows what is on disk.
+        """
+        for lease in self.state.leases():
+            self._follow_lease(lease.node)
+        try:
+            async with trio.open_nursery(strict_exception_groups=False) as nursery:
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._watch_leases)
+                task_status.started()
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        for pending in self._queue:
+            pending.refuse(CatalogStoppedError("the catalog stopped before it took the change"))
+        self._queue.clear()
+        self._waiters.wake_all()
+
+    # The writer.
+
+    async def _write(self) -> None:
+        while True:
+            if not self._queue:
+                self._queued = trio.Event()
+                await self._queued.wait()
+            group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
+            now_s = self._epoch()
+            kept = self._sift(group, now_s)
+            if not kept:
+                await trio.lowlevel.checkpoint()
+                continue
+            await self._log(kept)
+            self._apply(kept, now_s)
+            if self._since_compaction >= self._compact_every:
+                await self._store.compact(self.state.index, self.state.encode())
+                self._since_compaction = 0
+
+    def _sift(self, group: list[_Pending], now_s: float) -> list[tuple[_Pending, bytes]]:
+        """Answer what would change nothing or be refused, as far as nothing before it in the group touches its subject."""
+        kept: list[tuple[_Pending, bytes]] = []
+        claimed: set[Subject] = set()
+        for pending in group:
+            subjects = subjects_of(pending.change)
+            try:
+                if claimed.isdisjoint(subjects):
+                    outcome = self.state.preview(pending.change, now_s)
+                    if not outcome.changed:
+                        self._answer(pending, outcome.result)
+                        continue
+                kept.append((pending, _encoded(pending.change, now_s)))
+                claimed |= subjects
+            except ChangeRefusedError as error:
+                pending.refuse(error)
+        return kept
+
+    async def _log(self, kept: list[tuple[_Pending, bytes]]) -> None:
+        first = self.state.index + 1
+        entries = [(first + position, line) for position, (_, line) in enumerate(kept)]
+        try:
+            await self._store.commit(entries)
+        except BaseException as error:
+            for pending, _ in kept:
+                pending.refuse(
+                    CatalogStoppedError("the store failed; whether the change was kept is known after a restart")
+                )
+            if isinstance(error, StoreError):
+                self._stopped = True
+            raise
+
+    def _apply(self, kept: list[tuple[_Pending, bytes]], now_s: float) -> None:
+        touched: set[Topic] = set()
+        for pending, _ in kept:
+            try:
+                outcome = self.state.apply(pending.change, self.state.index + 1, now_s)
+            except ChangeRefusedError as error:
+                pending.refuse(error)
+                continue
+            touched |= outcome.touched
+            self._answer(pending, outcome.result)
+        self._since_compaction += len(kept)
+        for topic in touched:
+            if topic[0] == "lease":
+                self._follow_lease(topic[1])
+        self._waiters.wake(touched)
+
+    def _answer(self, pending: _Pending, result: Any) -> None:
+        for node in lease_holders(pending.change):
+            self._follow_lease(node)
+        pending.answer(result)
+
+    # Leases.
+
+    def _follow_lease(self, node: str) -> None:
+        """Start the node's lease anew, or forget it if it is gone or lapsed."""
+        lease = self.state.lease(node)
+        if lease is None or lease.lapsed_at_s is not None:
+            self._deadlines.drop(node)
+        else:
+            self._deadlines.renew(node, self._clock() + lease.ttl_s)
+        if lease is None or lease.lapsed_at_s is not None or self._clock() + lease.ttl_s < self._lease_wake_s:
+            self._leases_moved.set()
+
+    async def _watch_leases(self) -> None:
+        while True:
+            self._leases_moved = trio.Event()
+            pause_s = self._lease_pause_s()
+            self._lease_wake_s = self._clock() + pause_s
+            with trio.move_on_after(pause_s):
+                await self._leases_moved.wait()
+            try:
+                await self._lapse()
+                await self._submit_all([ReapNode(node) for node in self._due_for_removal()])
+            except CatalogBusyError:
+                await trio.sleep(BUSY_PAUSE_S)
+
+    async def _lapse(self) -> None:
+        due = self._deadlines.start_lapsing(self._clock())
+        try:
+            await self._submit_all([LeaseExpired(node) for node in due])
+        finally:
+            late = self._deadlines.end_lapsing()
+        await self._submit_all([LeaseRestored(node) for node in late])
+
+    async def _submit_all(self, changes: list[Single]) -> None:
+        for start in range(0, len(changes), MAX_BATCH):
+            await self.submit(Batch(tuple(changes[start : start + MAX_BATCH])))
+
+    def _lease_pause_s(self) -> float:
+        """Seconds until a lease lapses or a node is to be removed, at most a minute (wall clocks jump)."""
+        epoch_s = self._epoch()
+        removals = (self._removal_s(node) - epoch_s for node in self._lapsed())
+        return max(0.0, min(self._deadlines.next_s() - self._clock(), LEASE_PAUSE_S, *removals))
+
+    def _lapsed(self) -> list[str]:
+        return [lease.node for lease in self.state.lapsed_leases()]
+
+    def _removal_s(self, node: str) -> float:
+        lease, row = self.state.lease(node), self.state.node(node)
+        assert lease is not None
+        assert lease.lapsed_at_s is not None
+        assert row is not None
+        return lease.lapsed_at_s + deregister_after_s(row)
+
+    def _due_for_removal(self) -> list[str]:
+        epoch_s = self._epoch()
+        return [node for node in self._lapsed() if self._removal_s(node) <= epoch_s]
+
+
+def _encoded(change: AnyChange, now_s: float) -> bytes:
+    try:
+        return encode_entry(Entry(now_s, change))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidChangeError("Body", f"must be JSON: {error}") from error
+
+
+def replay(loaded: Loaded) -> State:
+    """The state that a store's content makes. Changes that were refused when they came are refused again.
+
+    Raises:
+        StoreCorruptError: an entry is none that this version knows.
+        UnreadableStateError: the snapshot is none that this version knows.
+    """
+    state = State.decode(loaded.snapshot) if loaded.snapshot else State()
+    for index, line in loaded.entries:
+        try:
+            entry = decode_entry(line)
+        except msgspec.DecodeError as error:
+            raise StoreCorruptError(
+                f"entry {index} of the catalog's log cannot be read ({error}): restore a backup"
+            ) from error
+        try:
+            state.apply(entry.change, index, entry.now_s)
+        except ChangeRefusedError:
+            continue  # a change is refused at the same place on every replay, and has moved nothing but the index
+    return state
