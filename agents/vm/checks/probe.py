@@ -1,0 +1,179 @@
+"""The probes themselves: HTTP, TCP and scripts, each with its time-out and bounded output.
+
+A probe never raises for what the probed side does: refusal, time-out and rubbish are results. Scripts run only when the
+operator allowed them (`--enable-script-checks`).
+"""
+
+import os
+import signal
+import ssl
+import subprocess
+from typing import Protocol
+
+import httpx2
+import msgspec
+import trio
+
+from agents.vm.definition.values import HttpProbe, ScriptProbe, TcpProbe
+from agents.vm.local.state import bounded
+from mesh.model.endpoint import Health
+
+MAX_REDIRECTS = 5
+EXIT_WARNING = 1
+
+RunProbe = HttpProbe | TcpProbe | ScriptProbe
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one run of a probe found."""
+
+    status: Health
+    output: str
+
+
+class Prober(Protocol):
+    """The seam of the runner: real probes here, scripted ones in tests."""
+
+    async def run(self, probe: RunProbe, output_max_bytes: int) -> Result:
+        """Run `probe` once, within its own time-out."""
+        ...
+
+
+class EdgeProber:
+    """The real probes."""
+
+    def __init__(self, *, enable_scripts: bool = False) -> None:
+        self._enable_scripts = enable_scripts
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
+
+    async def run(self, probe: RunProbe, output_max_bytes: int) -> Result:
+        """Run `probe` once, within its own time-out."""
+        try:
+            with trio.fail_after(probe.timeout_s):
+                result = await self._dispatch(probe, output_max_bytes)
+        except trio.TooSlowError:
+            result = Result(Health.CRITICAL, f"timed out after {probe.timeout_s:g}s")
+        return Result(result.status, bounded(result.output, output_max_bytes))
+
+    async def _dispatch(self, probe: RunProbe, output_max_bytes: int) -> Result:
+        match probe:
+            case HttpProbe():
+                return await self._http(probe, output_max_bytes)
+            case TcpProbe():
+                return await _tcp(probe)
+            case ScriptProbe() if not self._enable_scripts:
+                return Result(Health.CRITICAL, "script checks are off: start the agent with --enable-script-checks")
+            case ScriptProbe():
+                return await _script(probe, output_max_bytes)
+
+    async def _http(self, probe: HttpProbe, output_max_bytes: int) -> Result:
+        client = self._client(skip_verify=probe.tls_skip_verify)
+        request = client.build_request(
+            probe.method,
+            probe.url,
+            headers=[("User-Agent", "Linkspan Health Check"), ("Accept", "text/plain, text/*, */*"), *probe.headers],
+            content=probe.body.encode() or None,
+            extensions={"sni_hostname": probe.tls_server_name} if probe.tls_server_name else None,
+        )
+        try:
+            answer = await client.send(request, stream=True, follow_redirects=probe.follow_redirects)
+            try:
+                body = await _read_bounded(answer, output_max_bytes)
+            finally:
+                await answer.aclose()
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return Result(Health.CRITICAL, f"{probe.method} {probe.url}: {_why(error)}")
+        text = f"HTTP {probe.method} {probe.url}: {answer.status_code} {answer.reason_phrase} Output: {body}"
+        if answer.is_success:
+            return Result(Health.PASSING, text)
+        return Result(Health.WARNING if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS else Health.CRITICAL, text)
+
+    def _client(self, *, skip_verify: bool) -> httpx2.AsyncClient:
+        """One client for all checks that verify, one for those that do not; no connection is kept between runs."""
+        client = self._clients.get(skip_verify)
+        if client is None:
+            client = httpx2.AsyncClient(
+                verify=_tls_context(skip_verify=skip_verify),
+                trust_env=False,
+                timeout=None,
+                max_redirects=MAX_REDIRECTS,
+                limits=httpx2.Limits(max_keepalive_connections=0),
+            )
+            self._clients[skip_verify] = client
+        return client
+
+
+async def _read_bounded(answer: httpx2.Response, limit_bytes: int) -> str:
+    data = bytearray()
+    async for piece in answer.aiter_bytes():
+        data += piece
+        if len(data) >= limit_bytes:
+            break
+    return bytes(data[:limit_bytes]).decode("utf-8", "replace")
+
+
+def _tls_context(*, skip_verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _tcp(probe: TcpProbe) -> Result:
+    where = f"{probe.host}:{probe.port}"
+    try:
+        stream = await trio.open_tcp_stream(probe.host, probe.port)
+        async with stream:
+            if probe.use_tls:
+                tls = trio.SSLStream(
+                    stream,
+                    _tls_context(skip_verify=probe.tls_skip_verify),
+                    server_hostname=probe.tls_server_name or probe.host,
+                    https_compatible=True,
+                )
+                await tls.do_handshake()
+    except (OSError, trio.BrokenResourceError) as error:
+        return Result(Health.CRITICAL, f"dial tcp {where}: {_why(error)}")
+    return Result(Health.PASSING, f"TCP connect {where}: Success")
+
+
+async def _script(probe: ScriptProbe, output_max_bytes: int) -> Result:
+    try:
+        process = await trio.lowlevel.open_process(
+            list(probe.args), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        return Result(Health.CRITICAL, f"cannot run {probe.args[0][:120]!r}: {_why(error)}")
+    assert process.stdout is not None
+    kept = bytearray()
+    try:
+        async for piece in process.stdout:
+            if len(kept) < output_max_bytes:  # the rest is read, so that the script can end, and dropped
+                kept += piece[: output_max_bytes - len(kept)]
+        code = await process.wait()
+    finally:
+        _kill_group(process)
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            await process.stdout.aclose()
+    status = {0: Health.PASSING, EXIT_WARNING: Health.WARNING}.get(code, Health.CRITICAL)
+    return Result(status, kept.decode("utf-8", "replace"))
+
+
+def _kill_group(process: trio.Process) -> None:
+    """End the script and whatever it started; its own session makes them one group."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return  # all of them ended on their own
+
+
+def _why(error: BaseException) -> str:
+    """The innermost reason in one line."""
+    cause = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return (str(cause) or type(cause).__name__).splitlines()[0][:300]
