@@ -18,7 +18,11 @@ class Health(enum.StrEnum):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One instance as a caller dials it. `subsets` are the resolver's subsets that it belongs to."""
+    """One instance as a caller dials it. `subsets` are the resolver's subsets that it belongs to.
+
+    Of a mesh gateway, `address` and `port` are the WAN side when there is one, and `lan_address` and `lan_port` the side that
+    its own network dials; without the latter both are the same.
+    """
 
     service: str
     instance: str
@@ -29,6 +33,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     health: Health = Health.PASSING
     weight: int = 1
     subsets: tuple[str, ...] = ()
+    lan_address: str = ""
+    lan_port: int = 0
 
 
 class EndpointSet(msgspec.Struct, frozen=True):
