@@ -10,9 +10,9 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from mesh.sync.dial import Dialler
-from mesh.sync.errors import BadAnswerError, RefusedError, UnreachableError
-from mesh.sync.http import ConnectionBrokenError, Headers, HttpAnswer, HttpConnection
+from mesh.sync.link.dial import Dialler
+from mesh.sync.link.errors import BadAnswerError, RefusedError, UnreachableError
+from mesh.sync.link.http import ConnectionBrokenError, Headers, HttpAnswer, HttpConnection
 from mesh.wire.sync import LEAF_PATH, MAX_BODY_BYTES, SYNC_PATH, LeafRequest, LeafResponse, SyncRequest, SyncResponse
 
 CALL_SLACK_S = 15.0

@@ -85,7 +85,7 @@ class MemoryDialler:
 
     async def dial(self) -> trio.abc.Stream:
         """A new connection, or `UnreachableError` while it is down."""
-        from mesh.sync.errors import UnreachableError
+        from mesh.sync.link.errors import UnreachableError
 
         await trio.lowlevel.checkpoint()
         if not self.up:

@@ -9,7 +9,7 @@ import h11
 import msgspec
 import trio
 
-from mesh.sync.errors import BadAnswerError, UnusableRequestError
+from mesh.sync.link.errors import BadAnswerError, UnusableRequestError
 
 MAX_HEAD_BYTES = 64 * 1024
 _READ_BYTES = 64 * 1024

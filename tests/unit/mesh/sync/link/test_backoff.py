@@ -1,6 +1,6 @@
 """Waits between tries."""
 
-from mesh.sync.backoff import Backoff
+from mesh.sync.link.backoff import Backoff
 
 
 def test_waits_double_to_the_bound_and_begin_again():

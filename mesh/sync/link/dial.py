@@ -15,8 +15,8 @@ from mesh.identity.live import LiveIdentity
 from mesh.identity.peer import HasPeerCertificate, PeerRefusedError, check_peer, explain_handshake_failure
 from mesh.model.identity import Kind, SpiffeId, server_sni
 from mesh.model.snapshot import Roots
-from mesh.sync.address import HostPort
-from mesh.sync.errors import UnreachableError
+from mesh.sync.link.address import HostPort
+from mesh.sync.link.errors import UnreachableError
 
 CONNECT_TIMEOUT_S = 5.0
 HANDSHAKE_TIMEOUT_S = 10.0

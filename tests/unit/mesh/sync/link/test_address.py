@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.sync.address import HostPort, InvalidAddressError, parse_host_port, parse_unix
+from mesh.sync.link.address import HostPort, InvalidAddressError, parse_host_port, parse_unix
 
 
 @pytest.mark.parametrize(

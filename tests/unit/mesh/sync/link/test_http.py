@@ -6,8 +6,8 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.sync.errors import BadAnswerError, UnusableRequestError
-from mesh.sync.http import ConnectionBrokenError, HttpAnswer, HttpConnection
+from mesh.sync.link.errors import BadAnswerError, UnusableRequestError
+from mesh.sync.link.http import ConnectionBrokenError, HttpAnswer, HttpConnection
 from tests.fakes.http_peer import Asked, serve_http
 
 

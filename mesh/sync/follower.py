@@ -1,0 +1,121 @@
+"""The task that follows the catalog: call, take, show, keep on disk, for ever; and what it survives.
+
+It survives every `SyncError`: what is held stays in use, however long the catalog is away.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+
+import trio
+
+from mesh.sync.cache import CacheRefusedError, ResourceCache
+from mesh.sync.client import SyncClient
+from mesh.sync.follow import Plan
+from mesh.sync.held import Holding
+from mesh.sync.holder import SnapshotHolder
+from mesh.sync.link.backoff import Backoff
+from mesh.sync.link.errors import SyncError
+
+WAIT_S = 50.0
+SAVE_PAUSE_S = 1.0
+_SPIN_PAUSE_S = 0.1
+_LOG_EVERY_S = 60.0
+
+_log = logging.getLogger("linkspan.sync")
+
+
+class Follower:
+    """Keeps `holder` at what the catalog says. `index` and `last_answer_s` (trio's clock) say how fresh that is."""
+
+    def __init__(
+        self,
+        client: SyncClient,
+        plan: Plan,
+        holder: SnapshotHolder | None = None,
+        cache: ResourceCache | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._holding = Holding(plan)
+        self._cache = cache
+        self._backoff = Backoff(uniform)
+        self._logged_s = -_LOG_EVERY_S
+        self.holder = holder or SnapshotHolder(self._holding.snapshot())
+        self.last_answer_s: float | None = None
+
+    @property
+    def index(self) -> int:
+        """The catalog index of the last answer; 0 before the first."""
+        return self._holding.index
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything this process needs was answered at least once, now or before a restart."""
+        return self._holding.is_settled
+
+    def restore(self) -> bool:
+        """Begin with the cache on disk; returns whether there was one. Blocks on the disk: call before serving."""
+        if self._cache is None:
+            return False
+        try:
+            resources = self._cache.load()
+        except CacheRefusedError as error:
+            _log.error("the last-known-good is ignored: %s", error)
+            return False
+        self._holding.restore(resources)
+        if resources:
+            self.holder.replace(self._holding.snapshot())
+        return bool(resources)
+
+    async def run(self) -> None:
+        """Follow until cancelled, keeping what is held on disk."""
+        async with trio.open_nursery() as nursery:
+            if self._cache is not None:
+                nursery.start_soon(self._save_changes, self._cache)
+            while True:
+                try:
+                    await self.step()
+                except SyncError as error:
+                    self._report(error)
+                    await trio.sleep(self._backoff.next_s())
+
+    async def step(self) -> None:
+        """One call and its answer.
+
+        Raises:
+            SyncError: unreachable, refused or a bad answer; what is held stays.
+        """
+        began_s = trio.current_time()
+        request = self._holding.next_request(WAIT_S)
+        response = await self._client.call(request)
+        if self.last_answer_s is None or self._logged_s > self.last_answer_s:
+            _log.info("following the catalog at index %d", response.index)
+        self.last_answer_s = trio.current_time()
+        self._backoff.reset()
+        changed = self._holding.take(request, response)
+        for refusal in self._holding.refusals:
+            _log.error("a resource cannot be used, the last good one stays: %s", refusal.reason)
+        if changed:
+            self.holder.replace(self._holding.snapshot())
+        elif request.wait_s and self.last_answer_s - began_s < _SPIN_PAUSE_S:
+            # An answer without news before its time: never let the other side make this a loop without a pause.
+            await trio.sleep(_SPIN_PAUSE_S)
+
+    def _report(self, error: SyncError) -> None:
+        """Log a failure: the first of a row at once, then once a minute."""
+        now_s = trio.current_time()
+        if now_s - self._logged_s >= _LOG_EVERY_S or (self.last_answer_s or 0.0) > self._logged_s:
+            self._logged_s = now_s
+            _log.warning("the catalog does not answer, going on with what is held: %s", error)
+
+    async def _save_changes(self, cache: ResourceCache) -> None:
+        version = self.holder.version
+        while True:
+            await self.holder.wait_newer(version)
+            version = self.holder.version
+            try:
+                await trio.to_thread.run_sync(cache.save, self._holding.resources())
+            except CacheRefusedError as error:
+                _log.error("the last-known-good is not kept: %s", error)
+            await trio.sleep(SAVE_PAUSE_S)
