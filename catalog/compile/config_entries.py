@@ -150,7 +150,9 @@ def stored_entry(body: Mapping[str, Any]) -> Entry:
 def _check_name(entry: Entry, kind: str, only_name: str) -> None:
     if only_name:
         if entry.name != only_name:
-            raise ConfigEntryError(400, f"Config entry: invalid name {entry.name[:80]!r}: only {only_name!r} is supported")
+            raise ConfigEntryError(
+                400, f"Config entry: invalid name {entry.name[:80]!r}: only {only_name!r} is supported"
+            )
     elif kind == "service-intentions":
         _check_destination(entry.name)
     else:
@@ -174,5 +176,6 @@ def _check_meta(meta: Mapping[str, str]) -> None:
     for key, value in meta.items():
         if not 0 < len(key) <= MAX_META_KEY or len(value) > MAX_META_VALUE:
             raise ConfigEntryError(
-                400, f"Config entry: Meta key {key[:40]!r}: keys have 1 to {MAX_META_KEY}, values up to {MAX_META_VALUE} characters"
+                400,
+                f"Config entry: Meta key {key[:40]!r}: keys have 1 to {MAX_META_KEY}, values up to {MAX_META_VALUE} characters",
             )

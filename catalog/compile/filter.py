@@ -67,7 +67,6 @@ _TOKEN = re.compile(
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
 _PART = re.compile(r'\["([^"]+)"\]|\[`([^`]+)`\]|([^.\[]+)')
-_SPACE = re.compile(r"\s*")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "empty", "contains", "matches"})
 
@@ -92,7 +91,7 @@ def _lex(text: str) -> list[_Token]:
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
-            start = _SPACE.match(text, at).end()  # type: ignore[union-attr] - the pattern matches anything
+            start = end - len(text[at:end].lstrip())
             raise FilterError(f"filter: unexpected {text[start : start + 10]!r} at position {start}")
         kind = match.lastgroup or ""
         tokens.append(_Token(kind, match[kind], match.start(kind)))
@@ -247,7 +246,7 @@ def _negated(test: Test) -> Test:
     return lambda item: not test(item)
 
 
-def _perhaps(negated: bool, test: Test) -> Test:  # noqa: FBT001 - stands beside the keyword it was read from
+def _perhaps(negated: bool, test: Test) -> Test:
     return _negated(test) if negated else test
 
 

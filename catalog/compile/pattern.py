@@ -14,11 +14,35 @@ MAX_REPEAT = 200
 MAX_DEPTH = 32
 
 Char = Callable[[str], bool]
-Node = tuple[object, ...]
 
 
 class PatternError(ValueError):
     """The caller's regular expression is invalid, too large, or uses what RE2 has not."""
+
+
+class _Char(NamedTuple):
+    test: Char
+
+
+class _Look(NamedTuple):
+    kind: str
+
+
+class _Join(NamedTuple):
+    parts: "tuple[Node, ...]"
+
+
+class _Either(NamedTuple):
+    parts: "tuple[Node, ...]"
+
+
+class _Repeat(NamedTuple):
+    part: "Node"
+    least: int
+    most: int | None
+
+
+Node = _Char | _Look | _Join | _Either | _Repeat
 
 
 class _Step(NamedTuple):
@@ -107,22 +131,22 @@ _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v", "a": "\a"}
 
 def _build(node: Node, then: int, steps: list[_Step]) -> int:
     """Add the states of a tree that goes on at `then`; returns its first state."""
-    kind = node[0]
-    if kind == "char":
-        return _add(steps, _Step("char", node[1], then))  # type: ignore[arg-type] - a char node holds its test
-    if kind == "look":
-        return _add(steps, _Step(str(node[1]), None, then))
-    if kind == "join":
-        for part in reversed(node[1:]):
-            then = _build(part, then, steps)  # type: ignore[arg-type] - a join holds nodes
-        return then
-    if kind == "either":
-        first = _build(node[1], then, steps)  # type: ignore[arg-type] - an either holds nodes
-        for part in node[2:]:
-            first = _add(steps, _Step("fork", None, first, _build(part, then, steps)))  # type: ignore[arg-type] - same
-        return first
-    _, part, least, most = node
-    return _build_repeat(part, int(least), None if most is None else int(most), then, steps)  # type: ignore[arg-type,call-overload] - a repeat holds a node and its bounds
+    match node:
+        case _Char(test):
+            return _add(steps, _Step("char", test, then))
+        case _Look(kind):
+            return _add(steps, _Step(kind, None, then))
+        case _Join(parts):
+            for part in reversed(parts):
+                then = _build(part, then, steps)
+            return then
+        case _Either(parts):
+            first = _build(parts[0], then, steps)
+            for part in parts[1:]:
+                first = _add(steps, _Step("fork", None, first, _build(part, then, steps)))
+            return first
+        case _Repeat(part, least, most):
+            return _build_repeat(part, least, most, then, steps)
 
 
 def _build_repeat(part: Node, least: int, most: int | None, then: int, steps: list[_Step]) -> int:
@@ -147,7 +171,7 @@ def _add(steps: list[_Step], step: _Step) -> int:
 
 
 class _Reader:
-    """Reads the syntax into a tree of tuples: char, look, join, either, repeat."""
+    """Reads the syntax into a tree."""
 
     def __init__(self, text: str, at: int, *, fold_case: bool) -> None:
         self._text = text
@@ -179,13 +203,13 @@ class _Reader:
         while self._next() == "|":
             self._at += 1
             parts.append(self._join())
-        return parts[0] if len(parts) == 1 else ("either", *parts)
+        return parts[0] if len(parts) == 1 else _Either(tuple(parts))
 
     def _join(self) -> Node:
         parts: list[Node] = []
         while self._next() not in {"", "|", ")"}:
             parts.append(self._repeated(self._atom()))
-        return parts[0] if len(parts) == 1 else ("join", *parts)
+        return parts[0] if len(parts) == 1 else _Join(tuple(parts))
 
     def _repeated(self, node: Node) -> Node:
         bounds = self._bounds()
@@ -195,7 +219,7 @@ class _Reader:
             self._at += 1
         if self._next() and self._next() in "*+?":
             raise self._bad("nothing to repeat")
-        return ("repeat", node, *bounds)
+        return _Repeat(node, *bounds)
 
     def _bounds(self) -> tuple[int, int | None] | None:
         char = self._next()
@@ -217,19 +241,19 @@ class _Reader:
         if char == "(":
             return self._group()
         if char == "[":
-            return ("char", self._class())
+            return _Char(self._class())
         if char == ".":
-            return ("char", lambda found: found != "\n")
+            return _Char(lambda found: found != "\n")
         if char in "^$":
-            return ("look", "start" if char == "^" else "end")
+            return _Look("start" if char == "^" else "end")
         if char in "*+?":
             self._at -= 1
             raise self._bad("nothing to repeat")
         if char == "\\":
             if self._next() and self._next() in _LOOK_ESCAPES:
-                return ("look", _LOOK_ESCAPES[self._take()])
-            return ("char", self._escape())
-        return ("char", self._literal(char))
+                return _Look(_LOOK_ESCAPES[self._take()])
+            return _Char(self._escape())
+        return _Char(self._literal(char))
 
     def _group(self) -> Node:
         if self._next() == "?":

@@ -11,13 +11,15 @@ from catalog.compile.entries.reader import ConfigEntryError, EntryHead, EntryVal
 L7_PROTOCOLS = frozenset({"http", "http2", "grpc"})
 PROTOCOLS = L7_PROTOCOLS | {"tcp"}
 
-_MODES: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "Mode": ("direct",),
-    "MutualTLSMode": ("strict",),
-    "Partition": ("default",),
-    "Namespace": ("default",),
-    "MeshGateway": ({"Mode": "none"}, {"mode": "none"}),
-})
+_MODES: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "Mode": ("direct",),
+        "MutualTLSMode": ("strict",),
+        "Partition": ("default",),
+        "Namespace": ("default",),
+        "MeshGateway": ({"Mode": "none"}, {"mode": "none"}),
+    }
+)
 
 
 class ServiceDefaults(EntryHead, frozen=True, tag_field="Kind", tag="service-defaults"):
@@ -49,7 +51,7 @@ class ServiceDefaults(EntryHead, frozen=True, tag_field="Kind", tag="service-def
 class ProxyDefaults(EntryHead, frozen=True, tag_field="Kind", tag="proxy-defaults"):
     """What holds for every proxy. `config` is open as in Consul; only its `protocol` is read."""
 
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
 
     unsupported: ClassVar[tuple[str, ...]] = (
         "Namespace",

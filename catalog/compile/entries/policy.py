@@ -14,10 +14,12 @@ from mesh.model.names import ANY, InvalidNameError, check_label
 SOURCE_TYPE = "consul"
 MAX_PERMISSIONS = 256
 
-_SCOPE_NEUTRAL: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "Namespace": ("default",),
-    "Partition": ("default",),
-})
+_SCOPE_NEUTRAL: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "Namespace": ("default",),
+        "Partition": ("default",),
+    }
+)
 
 
 class IntentionHeader(EntryValue, frozen=True):

@@ -39,7 +39,7 @@ class EntryHead(EntryValue, frozen=True, rename="pascal", forbid_unknown_fields=
     """What every kind carries: its name and free meta data. Consul's indexes and hash are read over."""
 
     name: str
-    meta: dict[str, str] = {}
+    meta: dict[str, str] = msgspec.field(default_factory=dict)
 
     passive: ClassVar[tuple[str, ...]] = ("CreateIndex", "ModifyIndex", "Hash")
 
@@ -111,7 +111,7 @@ def _shape_struct(value: object, kind: type[EntryValue], path: str, depth: int) 
     fields = {fold(field.encode_name): field for field in msgspec.structs.fields(kind)}
     refused = {fold(name): name for name in kind.unsupported}
     passive = {fold(name) for name in getattr(kind, "passive", ())}
-    shaped: dict[str, object] = {}
+    shaped: dict[str, object] = msgspec.field(default_factory=dict)
     for key, part in value.items():
         where = f"{path}.{key}" if path else key
         folded = fold(key)

@@ -14,10 +14,12 @@ from catalog.compile.pattern import PatternError, compile_pattern
 from mesh.model.names import InvalidNameError, check_label
 
 _SCOPE = ("Namespace", "Partition")
-_DEFAULT_SCOPE: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "Namespace": ("default",),
-    "Partition": ("default",),
-})
+_DEFAULT_SCOPE: Mapping[str, tuple[object, ...]] = MappingProxyType(
+    {
+        "Namespace": ("default",),
+        "Partition": ("default",),
+    }
+)
 
 
 class Scoped(EntryValue, frozen=True):
@@ -30,8 +32,8 @@ class Scoped(EntryValue, frozen=True):
 class HeaderModifiers(EntryValue, frozen=True):
     """Headers to add, set and remove."""
 
-    add: dict[str, str] = {}
-    set: dict[str, str] = {}
+    add: dict[str, str] = msgspec.field(default_factory=dict)
+    set: dict[str, str] = msgspec.field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
 
@@ -178,9 +180,9 @@ class ServiceResolver(EntryHead, frozen=True, tag_field="Kind", tag="service-res
     """Which instances stand for a service, and where to go when there are none."""
 
     default_subset: str = ""
-    subsets: dict[str, Subset] = {}
+    subsets: dict[str, Subset] = msgspec.field(default_factory=dict)
     redirect: Redirect | None = None
-    failover: dict[str, Failover] = {}
+    failover: dict[str, Failover] = msgspec.field(default_factory=dict)
     connect_timeout: Duration | None = None
     request_timeout: Duration | None = None
 
@@ -188,14 +190,16 @@ class ServiceResolver(EntryHead, frozen=True, tag_field="Kind", tag="service-res
     neutral: ClassVar[Mapping[str, tuple[object, ...]]] = _DEFAULT_SCOPE
 
 
-RETRY_CONDITIONS = frozenset({
-    "5xx",
-    "gateway-error",
-    "reset",
-    "connect-failure",
-    "refused-stream",
-    "retriable-4xx",
-})
+RETRY_CONDITIONS = frozenset(
+    {
+        "5xx",
+        "gateway-error",
+        "reset",
+        "connect-failure",
+        "refused-stream",
+        "retriable-4xx",
+    }
+)
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
@@ -362,7 +366,9 @@ def check_modifiers(modifiers: HeaderModifiers | None, at: str) -> None:
         for name, value in pairs.items():
             check_header_name(name, f"{at}.{field}")
             if any(ord(char) < 32 or ord(char) == 127 for char in value) or len(value) > 8192:
-                raise ConfigEntryError(400, f"Config entry: {at}.{field}[{name!r}] holds a control character or is too long")
+                raise ConfigEntryError(
+                    400, f"Config entry: {at}.{field}[{name!r}] holds a control character or is too long"
+                )
     for name in modifiers.remove:
         check_header_name(name, f"{at}.Remove")
 

@@ -1,0 +1,101 @@
+"""Whether a config entry fits the others: judged before every write and delete, with the result that proxies would get.
+
+What passes here compiles, both in the catalog and in the proxies' own compilers, so that no proxy ever refuses a
+resource because of an entry. Two writes judged at the same time could still contradict each other: the caller judges
+and submits under one lock.
+"""
+
+from collections.abc import Iterable
+
+from catalog.compile.chain import ChainError, compile_chain
+from catalog.compile.config_entries import ConfigEntryError, Entry, entry_kind
+from catalog.compile.entries.policy import ServiceIntentions
+from catalog.compile.entries.traffic import ServiceResolver, ServiceRouter, ServiceSplitter
+from catalog.compile.entry_view import Entries, Overlay, entry_of
+from catalog.compile.intentions import check_source_write
+from mesh.decide.route import ChainError as ProxyChainError
+from mesh.decide.route import compile_chain as compile_for_proxy
+
+TRAFFIC_KINDS = ("service-router", "service-splitter", "service-resolver")
+_PROTOCOL_KINDS = frozenset({"service-defaults", "proxy-defaults"})
+
+
+def check_write(entries: Entries, entry: Entry, datacenter: str) -> None:
+    """Judge writing `entry` over what is there.
+
+    Raises:
+        ConfigEntryError: status 400; a chain or an intention would contradict itself.
+    """
+    _check(Overlay(entries, entry_kind(entry), entry.name, entry), entry_kind(entry), entry.name, datacenter)
+
+
+def check_delete(entries: Entries, kind: str, name: str, datacenter: str) -> None:
+    """Judge deleting the entry of that kind and name.
+
+    Raises:
+        ConfigEntryError: status 400; another entry needs it.
+    """
+    _check(Overlay(entries, kind, name, None), kind, name, datacenter)
+
+
+def _check(after: Entries, kind: str, name: str, datacenter: str) -> None:
+    if kind in TRAFFIC_KINDS or kind in _PROTOCOL_KINDS:
+        services = _with_chains(after) if kind == "proxy-defaults" else _reaching(after, name)
+        for service in services:
+            _check_chain(after, service, datacenter)
+    if kind == "service-intentions":
+        _check_intentions(after, name)
+    elif kind in _PROTOCOL_KINDS:
+        for destination in after.names("service-intentions") if kind == "proxy-defaults" else (name,):
+            _check_intentions(after, destination)
+
+
+def _check_chain(after: Entries, service: str, datacenter: str) -> None:
+    try:
+        compile_for_proxy(compile_chain(after, service, datacenter))
+    except (ChainError, ProxyChainError) as error:
+        raise ConfigEntryError(400, f"discovery chain of {service!r}: {error}") from error
+
+
+def _check_intentions(after: Entries, destination: str) -> None:
+    entry = entry_of(after, ServiceIntentions, "service-intentions", destination)
+    for source in entry.sources if entry is not None else ():
+        check_source_write(after, source, destination)
+
+
+def _with_chains(entries: Entries) -> list[str]:
+    return sorted({name for kind in TRAFFIC_KINDS for name in entries.names(kind)})
+
+
+def _reaching(entries: Entries, name: str) -> list[str]:
+    """`name` and every service whose chain could lead to it."""
+    leading: dict[str, set[str]] = {}
+    for service in _with_chains(entries):
+        for aim in _aims(entries, service):
+            leading.setdefault(aim, set()).add(service)
+    found, stack = {name}, [name]
+    while stack:
+        for service in leading.get(stack.pop(), ()):
+            if service not in found:
+                found.add(service)
+                stack.append(service)
+    return sorted(found)
+
+
+def _aims(entries: Entries, service: str) -> Iterable[str]:
+    """The other services that the entries of `service` name."""
+    router = entry_of(entries, ServiceRouter, "service-router", service)
+    for route in router.routes if router is not None else ():
+        if route.destination is not None:
+            yield route.destination.service
+    splitter = entry_of(entries, ServiceSplitter, "service-splitter", service)
+    for split in splitter.splits if splitter is not None else ():
+        yield split.service
+    resolver = entry_of(entries, ServiceResolver, "service-resolver", service)
+    if resolver is not None:
+        if resolver.redirect is not None:
+            yield resolver.redirect.service
+        for failover in resolver.failover.values():
+            yield failover.service
+            for target in failover.targets:
+                yield target.service
