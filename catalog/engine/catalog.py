@@ -94,6 +94,7 @@ class Catalog:
         self._queue: deque[_Pending] = deque()
         self._queued = trio.Event()
         self._stopped = False
+        self._failure: StoreError | None = None
         self._waiters = Waiters(state.index_of)
         self._deadlines = Deadlines()
         self._leases_moved = trio.Event()
@@ -180,12 +181,14 @@ class Catalog:
         for lease in self.state.leases():
             self._follow_lease(lease.node)
         try:
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                nursery.start_soon(self._write)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write_until_failure, nursery.cancel_scope)
                 nursery.start_soon(self._watch_leases)
                 task_status.started()
         finally:
             self._stop()
+        if self._failure is not None:
+            raise self._failure
 
     def _stop(self) -> None:
         self._stopped = True
@@ -195,6 +198,14 @@ class Catalog:
         self._waiters.wake_all()
 
     # The writer.
+
+    async def _write_until_failure(self, scope: trio.CancelScope) -> None:
+        try:
+            await self._write()
+        except StoreError as error:
+            self._failure = error
+            self._stop()
+            scope.cancel()
 
     async def _write(self) -> None:
         while True:
@@ -290,6 +301,8 @@ class Catalog:
                 await self._submit_all([ReapNode(node) for node in self._due_for_removal()])
             except CatalogBusyError:
                 await trio.sleep(BUSY_PAUSE_S)
+            except CatalogStoppedError:
+                return
 
     async def _lapse(self) -> None:
         due = self._deadlines.start_lapsing(self._clock())

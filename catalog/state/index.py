@@ -64,6 +64,7 @@ _MEMBERS: dict[str, Callable[[Tables, str], object]] = {
     "service": lambda tables, name: tables.instances.by("service", name),
     "instances": lambda tables, name: tables.instances.by("service", name),
     "connect": lambda tables, name: tables.instances.by("destination", name),
+    "kind": lambda tables, kind: tables.instances.by("kind", kind),
     "intentions": lambda tables, name: (SERVICE_INTENTIONS, name) in tables.config.rows,
     "lease": lambda tables, name: name in tables.leases.rows,
 }

@@ -12,7 +12,9 @@ class Memory:
     """What stays when a `MemoryStore` is closed and another opened."""
 
     def __init__(self) -> None:
-        self.loaded = Loaded()
+        self.snapshot = b""
+        self.snapshot_index = 0
+        self.entries: list[LogEntry] = []
         self.owned = False
 
 
@@ -29,7 +31,8 @@ class MemoryStore:
     async def load(self) -> Loaded:
         """See `Store`."""
         await trio.lowlevel.checkpoint()
-        return self._held()
+        held = self._held()
+        return Loaded(held.snapshot, held.snapshot_index, tuple(held.entries))
 
     async def commit(self, entries: list[LogEntry]) -> None:
         """See `Store`."""
@@ -40,13 +43,14 @@ class MemoryStore:
             if index <= last:
                 raise StoreError(f"index {index} does not follow {last}: another owner wrote")
             last = index
-        self._memory.loaded = Loaded(held.snapshot, held.snapshot_index, held.entries + tuple(entries))
+        held.entries.extend(entries)
 
     async def compact(self, index: int, snapshot: bytes) -> None:
         """See `Store`."""
         await trio.lowlevel.checkpoint()
-        kept = tuple(entry for entry in self._held().entries if entry[0] > index)
-        self._memory.loaded = Loaded(snapshot, index, kept)
+        held = self._held()
+        held.entries = [entry for entry in held.entries if entry[0] > index]
+        held.snapshot, held.snapshot_index = snapshot, index
 
     async def close(self) -> None:
         """See `Store`."""
@@ -55,7 +59,7 @@ class MemoryStore:
             self._memory.owned = False
         await trio.lowlevel.checkpoint()
 
-    def _held(self) -> Loaded:
+    def _held(self) -> Memory:
         if not self._open:
             raise StoreError("the store is closed")
-        return self._memory.loaded
+        return self._memory
