@@ -16,6 +16,7 @@ from mesh.sync.held import Holding
 from mesh.sync.holder import SnapshotHolder
 from mesh.sync.link.backoff import Backoff
 from mesh.sync.link.errors import SyncError
+from mesh.wire.sync import Resource
 
 WAIT_S = 50.0
 SAVE_PAUSE_S = 1.0
@@ -23,6 +24,15 @@ _SPIN_PAUSE_S = 0.1
 _LOG_EVERY_S = 60.0
 
 _log = logging.getLogger("linkspan.sync")
+
+
+def load_last_good(cache: ResourceCache) -> tuple[Resource, ...]:
+    """What is kept on disk; nothing, with a line in the log, if it cannot be used. Blocks on the disk."""
+    try:
+        return cache.load()
+    except CacheRefusedError as error:
+        _log.error("the last-known-good is ignored: %s", error)
+        return ()
 
 
 class Follower:
@@ -54,19 +64,11 @@ class Follower:
         """Whether everything this process needs was answered at least once, now or before a restart."""
         return self._holding.is_settled
 
-    def restore(self) -> bool:
-        """Begin with the cache on disk; returns whether there was one. Blocks on the disk: call before serving."""
-        if self._cache is None:
-            return False
-        try:
-            resources = self._cache.load()
-        except CacheRefusedError as error:
-            _log.error("the last-known-good is ignored: %s", error)
-            return False
+    def restore(self, resources: tuple[Resource, ...]) -> None:
+        """Begin with what was held before a restart (`load_last_good`)."""
         self._holding.restore(resources)
         if resources:
             self.holder.replace(self._holding.snapshot())
-        return bool(resources)
 
     async def run(self) -> None:
         """Follow until cancelled, keeping what is held on disk."""

@@ -13,7 +13,6 @@ from mesh.model.snapshot import Snapshot
 from mesh.sync.follow import (
     MESH,
     ROOTS,
-    Held,
     Plan,
     UnusableResourceError,
     Value,
