@@ -105,7 +105,16 @@ class Policy:
     Verdicts are cached per source, so the same `Permit` object comes back for the same caller under one policy.
     """
 
-    __slots__ = ("_compiled", "_default", "_intentions", "_trust_domain", "_verdicts", "_wildcard", "protocol", "service")
+    __slots__ = (
+        "_compiled",
+        "_default",
+        "_intentions",
+        "_trust_domain",
+        "_verdicts",
+        "_wildcard",
+        "protocol",
+        "service",
+    )
 
     def __init__(self, intentions: IntentionSet | None, trust_domain: str) -> None:
         self._trust_domain = trust_domain
@@ -150,17 +159,27 @@ class Policy:
         return verdict.not_http if isinstance(verdict, ByRequest) else verdict
 
     def _judge(self, source: SpiffeId) -> Verdict:
+        refusal = self._refuse_identity(source)
+        if refusal is not None:
+            return refusal
+        if self._default is None:
+            return Denied("this proxy has no intentions yet", "no intentions")
+        intention = self._intentions.get(source.name, self._wildcard)
+        if intention is None:
+            return _settle(self._default, source, "default policy")
+        return self._apply(intention, source, self._default)
+
+    def _refuse_identity(self, source: SpiffeId) -> Denied | None:
+        """Who may never call, whatever the intentions say."""
         if source.trust_domain != self._trust_domain:
             return Denied(f"the caller's trust domain is {source.trust_domain}, not {self._trust_domain}", "identity")
         if source.kind is not Kind.SERVICE:
             return Denied(f"the caller is a {source.kind.value}, and only services may call", "identity")
         if source.namespace != DEFAULT_NAMESPACE:
             return Denied(f"the caller's namespace {source.namespace} is not known here", "identity")
-        if self._default is None:
-            return Denied("this proxy has no intentions yet", "no intentions")
-        intention = self._intentions.get(source.name, self._wildcard)
-        if intention is None:
-            return _settle(self._default, source, "default policy")
+        return None
+
+    def _apply(self, intention: Intention, source: SpiffeId, default: Action) -> Verdict:
         rule = f"intention {intention.source} -> {intention.destination}"
         if intention.action is not None and not intention.permissions:
             return _settle(intention.action, source, rule)
@@ -168,8 +187,9 @@ class Policy:
             return Denied("the intention must have either an action or permissions", rule)
         if self.protocol not in _HTTP_PROTOCOLS:
             return Denied(f"the intention has L7 permissions and the destination speaks {self.protocol}", rule)
-        rules = [_Rule(permission, source, f"{rule} permission {number}") for number, permission in _numbered(intention)]
-        return ByRequest(rules, _settle(self._default, source, f"{rule}, no permission matched: default policy"), rule)
+        numbered = enumerate(intention.permissions, start=1)
+        rules = [_Rule(permission, source, f"{rule} permission {number}") for number, permission in numbered]
+        return ByRequest(rules, _settle(default, source, f"{rule}, no permission matched: default policy"), rule)
 
 
 _MAX_CACHED_SOURCES = 4096
@@ -195,9 +215,10 @@ def permit_forward(exports: ExportSet | None, service: str, consumer_network: st
     if exports is None:
         return Denied("this gateway has no exports yet", "no exports")
     for export in exports.exports:
-        if export.service in {service, ANY} and export.consumers:
-            if consumer_network is None or consumer_network in export.consumers or ANY in export.consumers:
-                return Permit(f"network {consumer_network or 'unknown'}", "", f"export of {export.service}", mint=_MINT)
+        if export.service not in {service, ANY} or not export.consumers:
+            continue
+        if consumer_network is None or consumer_network in export.consumers or ANY in export.consumers:
+            return Permit(f"network {consumer_network or 'unknown'}", "", f"export of {export.service}", mint=_MINT)
     return Denied(f"{service} is not exported by network {exports.network}", "exported-services")
 
 
@@ -205,10 +226,6 @@ def _settle(action: Action, source: SpiffeId, rule: str) -> Permit | Denied:
     if action is Action.ALLOW:
         return Permit(str(source), source.name, rule, mint=_MINT)
     return Denied(f"{source.name} is denied by {rule}", rule)
-
-
-def _numbered(intention: Intention) -> list[tuple[int, Permission]]:
-    return list(enumerate(intention.permissions, start=1))
 
 
 class _Rule:
