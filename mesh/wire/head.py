@@ -70,7 +70,8 @@ class ValidHead(msgspec.Struct, frozen=True):
 
     `target` is in origin form (`/path?query`, path not yet canonical) or `*`. `host` is lower-case without port and
     closing dot; the field itself stands in `fields`, whose names are lower-case. `length` is the body's bytes (0: no
-    body) or `CHUNKED`. `upgrade` is the lower-case protocol asked for, empty for none.
+    body) or `CHUNKED`. `upgrade` is the lower-case protocol asked for, empty for none; llhttp may still think that the
+    connection upgrades (h2c, several protocols, HTTP/1.0), so go on with a new parser when it says so.
     """
 
     method: bytes
@@ -253,21 +254,24 @@ def _target_and_host(method: bytes, target: bytes, found: dict[bytes, list[bytes
     if len(hosts) != 1:
         raise HeadError(400, "more than one Host field")
     host = _host(hosts[0])
-    if target[:1] == b"/":
-        return target, host
+    return (target if target[:1] == b"/" else _origin_form(method, target, hosts[0])), host
+
+
+def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes:
+    """The origin form of an absolute target that agrees with `host`, or `*` of OPTIONS (RFC 9112 3.2)."""
     if target == b"*":
         if method != b"OPTIONS":
             raise HeadError(400, "the target * is for OPTIONS only")
-        return target, host
+        return target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
         raise HeadError(400, "the request target is neither a path nor an absolute http address")
     authority, rest = absolute.groups()
-    if authority.lower() != hosts[0].lower():
+    if authority.lower() != host.lower():
         raise HeadError(400, "the request target and the Host field name different hosts")
     if rest is None:
-        return (b"*" if method == b"OPTIONS" else b"/"), host
-    return (rest if rest[:1] == b"/" else b"/" + rest), host
+        return b"*" if method == b"OPTIONS" else b"/"
+    return rest if rest[:1] == b"/" else b"/" + rest
 
 
 def _host(value: bytes) -> bytes:
@@ -286,7 +290,12 @@ def _check_listed(options: Sequence[bytes]) -> None:
 def _upgrade(found: dict[bytes, list[bytes]], options: Sequence[bytes], length: int) -> bytes:
     """The protocol to upgrade to; empty when none is asked for properly. `h2c` is never passed on (h2c smuggling)."""
     protocols = list_members(found.get(b"upgrade", ()))
-    if b"upgrade" not in options or length or len(protocols) != 1 or protocols[0] == b"h2c":
+    if not protocols or b"upgrade" not in options:
+        return b""
+    if length:
+        # Parsers disagree whether what follows is the body or already the tunnel.
+        raise HeadError(400, "an upgrade request with a body")
+    if len(protocols) != 1 or protocols[0] == b"h2c":
         return b""
     return b"" if protocols[0].translate(None, TOKEN + b"/") else protocols[0]
 
