@@ -59,9 +59,8 @@ class Traffic:
     def findings(self) -> list[str]:
         """Everything that is not TLS over TCP; empty when the link showed TLS only."""
         found = [f"not TCP: {line}" for line in self.others]
-        for stream in self.streams:
-            if (fault := tls_fault(stream.payload())) is not None:
-                found.append(f"{stream}: {fault}")
+        faults = ((stream, tls_fault(stream.payload())) for stream in self.streams)
+        found += [f"{stream}: {fault}" for stream, fault in faults if fault is not None]
         return found
 
 
@@ -98,9 +97,7 @@ def read_capture(data: bytes) -> Traffic:
     return Traffic([*done, *streams.values()], others)
 
 
-def _sort_frame(
-    frame: bytes, streams: dict[tuple[str, str], Stream], done: list[Stream], others: list[str]
-) -> None:
+def _sort_frame(frame: bytes, streams: dict[tuple[str, str], Stream], done: list[Stream], others: list[str]) -> None:
     (ethertype,) = struct.unpack_from("!H", frame, 12)
     if ethertype == _ETHERTYPE_ARP:
         return
@@ -162,7 +159,20 @@ def capture(network: Network) -> Iterator[Capture]:
     """Capture every packet on a network for the length of a `with` block."""
     with state_directory("capture") as directory:
         file = directory / "packets.pcap"
-        options = ["-i", network.bridge, "-w", file, "-U", "-s", "0", "-B", "32768", "-Z", "root", "--immediate-mode"]
+        options = [
+            "-i",
+            network.bridge,
+            "-w",
+            str(file),
+            "-U",
+            "-s",
+            "0",
+            "-B",
+            "32768",
+            "-Z",
+            "root",
+            "--immediate-mode",
+        ]
         daemon = Daemon("tcpdump", [*network.switch.network_prefix(), "tcpdump", *options], directory / "tcpdump.log")
         try:
             daemon.wait_until(lambda: "listening on" in daemon.tail(), "tcpdump to listen", timeout_s=10)

@@ -5,12 +5,13 @@ takes every process, mount, interface and rule in it. It must never be entered b
 """
 
 import contextlib
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.lab.process import LabError, run, wait_until
+from tests.lab.process import LabError, abandoned_directories, run, wait_until
 
 # The first process of a ground. It reads a pipe whose other end only we hold, so it ends when we do;
 # bash reaps the orphans that the kernel hands to a first process.
@@ -82,6 +83,7 @@ class Ground:
 @contextlib.contextmanager
 def ground(name: str, *, processes: bool = False, setup: str = "") -> Iterator[Ground]:
     """A ground for the length of a `with` block."""
+    sweep()
     held = Ground(name, processes=processes, setup=setup)
     try:
         held.run("ip", "link", "set", "lo", "up")
@@ -101,6 +103,15 @@ def remove_control_groups(name: str) -> None:
         return not any((root / name).exists() for root in control_group_roots())
 
     wait_until(gone, f"control groups {name} to be empty", timeout_s=10)
+
+
+def sweep() -> list[str]:
+    """Remove what killed test runs could not: state directories and control groups. Their processes died with them."""
+    swept = abandoned_directories()
+    for path in swept:
+        remove_control_groups(path.name)
+        shutil.rmtree(path)
+    return [path.name for path in swept]
 
 
 def control_group_roots() -> list[Path]:

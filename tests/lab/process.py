@@ -4,6 +4,7 @@ It must never end a process that it did not start, and never leave an output unr
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _POLL_S = 0.05
+_STATE = Path("/tmp")
 
 
 class LabError(Exception):
@@ -135,9 +137,29 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 @contextlib.contextmanager
 def state_directory(name: str) -> Iterator[Path]:
-    """A directory for what a part of the lab writes while it runs: short (sockets), private, gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix=f"lab-{name}-", dir="/tmp"))
+    """A directory for what a part of the lab writes while it runs: short (sockets), private, gone afterwards.
+
+    It is locked as long as its test run lives, which is how `abandoned_directories` knows those of killed runs.
+    """
+    path = Path(tempfile.mkdtemp(prefix=f"lab-{name}-", dir=_STATE))
+    lock = os.open(path, os.O_RDONLY)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
     finally:
         shutil.rmtree(path)
+        os.close(lock)
+
+
+def abandoned_directories() -> list[Path]:
+    """State directories whose test run was killed before it could remove them."""
+    found = []
+    for path in _STATE.glob("lab-*-*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(path)
+            finally:
+                os.close(lock)
+    return found

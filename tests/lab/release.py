@@ -69,8 +69,8 @@ def _dependencies(cache: Path) -> Path:
         shutil.rmtree(building, ignore_errors=True)
         # pip refuses to resolve for another Python without wheels only; for the same one it may build.
         python = _PYTHON if sys.version_info[:2] != (3, 11) else ()
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", building]
-        run([*pip, *python, "--constraint", _CONSTRAINTS, *wanted], timeout_s=600)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", str(building)]
+        run([*pip, *python, "--constraint", str(_CONSTRAINTS), *wanted], timeout_s=600)
         shutil.rmtree(building / "bin", ignore_errors=True)
         building.rename(ready)
     return ready
@@ -79,9 +79,9 @@ def _dependencies(cache: Path) -> Path:
 def _install_wheel(building: Path) -> None:
     wheels = building / "wheels"
     pip = [sys.executable, "-m", "pip"]
-    run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, _TREE], timeout_s=300)
+    run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), str(_TREE)], timeout_s=300)
     (wheel,) = wheels.glob("*.whl")
-    options = ["--quiet", "--no-deps", "--no-compile", "--target", building / _PACKAGES]
+    options = ["--quiet", "--no-deps", "--no-compile", "--target", str(building / _PACKAGES)]
     run([*pip, "install", *options, wheel], timeout_s=120)
     shutil.rmtree(wheels)
     shutil.rmtree(building / _PACKAGES / "bin", ignore_errors=True)

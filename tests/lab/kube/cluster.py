@@ -33,7 +33,9 @@ class Cluster:
         self.try_kubectl = plane.try_kubectl
         self.apply = plane.apply
 
-    def on_plane(self, *argv: str | Path, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def on_plane(
+        self, *argv: str | Path, check: bool = True, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command on the control plane's host, from which every pod and node address can be reached."""
         assert self.plane.host is not None
         return run([*self.plane.host.network_prefix(), *argv], check=check, timeout_s=timeout_s)

@@ -48,7 +48,7 @@ class ControlPlane:
         self, *args: str, stdin: str | None = None, timeout_s: float = 60, check: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl and return how it ended."""
-        kubectl = self.binaries / "kubectl"
+        kubectl = str(self.binaries / "kubectl")
         argv = [*self._network, kubectl, f"--kubeconfig={self.kubeconfig}", *args]
         return run(argv, stdin=stdin, timeout_s=timeout_s, check=check)
 
@@ -71,9 +71,7 @@ class ControlPlane:
         """Start the API server, first or again after `kill_api_server`; returns when it is ready."""
         server = self._start("kube-apiserver", *self._api_server_flags())
         ready = ("get", "--raw", "/readyz")
-        server.wait_until(
-            lambda: not self.try_kubectl(*ready).returncode, "the API server to be ready", timeout_s=90
-        )
+        server.wait_until(lambda: not self.try_kubectl(*ready).returncode, "the API server to be ready", timeout_s=90)
 
     def kill_api_server(self) -> None:
         """End the API server as a crash would."""
@@ -90,7 +88,7 @@ class ControlPlane:
         return self._daemons[component].tail(20_000)
 
     def _start(self, name: str, *flags: str) -> Daemon:
-        argv = [*self._inside, self.binaries / name, *flags]
+        argv = [*self._inside, str(self.binaries / name), *flags]
         self._daemons[name] = Daemon(name, argv, self.state / f"{name}.log")
         return self._daemons[name]
 

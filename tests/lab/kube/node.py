@@ -66,7 +66,11 @@ class Node:
             self.load(archive)
         pki = self._plane.pki
         kubeconfig = pki.kubeconfig(self.name, self._plane.server)
-        options = [f"--config={self.state}/kubelet.json", f"--kubeconfig={kubeconfig}", f"--cert-dir={self.state}/certs"]
+        options = [
+            f"--config={self.state}/kubelet.json",
+            f"--kubeconfig={kubeconfig}",
+            f"--cert-dir={self.state}/certs",
+        ]
         place = [f"--root-dir={self.state}/kubelet", f"--hostname-override={self.name}", f"--node-ip={self.address}"]
         self._daemon("kubelet", str(self.binaries / "kubelet"), *options, *place)
         self._daemon("kube-proxy", str(self.binaries / "kube-proxy"), f"--config={self.state}/proxy.json")

@@ -3,7 +3,7 @@
 It must never be used outside the lab: keys lie in plain files and every certificate lives one day.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 _SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-_LIFE = datetime.timedelta(days=1)
-_SKEW = datetime.timedelta(minutes=5)
+_LIFE = dt.timedelta(days=1)
+_SKEW = dt.timedelta(minutes=5)
 
 COMPONENTS = {
     "admin": ("admin", "system:masters"),
@@ -120,7 +120,7 @@ class Pki:
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
