@@ -19,10 +19,10 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4C4E4B53  # "LNKS": SQLite's header says whose file it is
 
-_SCHEMA = """
-CREATE TABLE log (idx INTEGER PRIMARY KEY, change BLOB NOT NULL) STRICT;
-CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL, state BLOB NOT NULL) STRICT;
-"""
+_SCHEMA = (
+    "CREATE TABLE log (idx INTEGER PRIMARY KEY, change BLOB NOT NULL) STRICT",
+    "CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL, state BLOB NOT NULL) STRICT",
+)
 
 
 class SqliteStore:
@@ -50,6 +50,13 @@ class SqliteStore:
         if connection is not None:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(connection.close, limiter=self._limiter)
+
+    async def read_settings(self) -> dict[str, str | int]:
+        """How the file is written, as SQLite says it: for tests and for a support bundle."""
+        names = ("journal_mode", "synchronous", "locking_mode")
+        return await self._run(
+            lambda connection: {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+        )
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection
@@ -107,28 +114,33 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    # Exclusive before anything is read: one owner, and no shared-memory file.
-    for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    # Exclusive before anything is read: one owner, and no shared-memory file. Kept when the transaction ends.
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
     connection.execute("BEGIN EXCLUSIVE")
-    version, owner = _pragma(connection, "user_version"), _pragma(connection, "application_id")
     empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-    if not empty and owner != APPLICATION_ID:
+    version = _pragma(connection, "user_version")
+    if not empty and _pragma(connection, "application_id") != APPLICATION_ID:
         raise StoreCorruptError("the file is an SQLite database, but not a catalog's: name another data directory")
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"a later version wrote the catalog's store (schema {version}, this version knows {SCHEMA_VERSION}): "
             "start that version, or restore a backup made before it"
         )
-    if empty:
-        for statement in _SCHEMA.strip().split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    if empty:
+        _transact(connection, lambda: _create(connection))
     verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StoreCorruptError(f"the catalog's store is damaged ({verdict}): restore a backup")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
