@@ -105,15 +105,21 @@ class Listing:
             "timeoutSeconds": str(WATCH_S),
         }
         stream = _Stream(self._api, self._path, query | self._selectors)
-        async with trio.open_nursery() as nursery:
-            send, receive = trio.open_memory_channel[Json | Exception](EVENTS_AHEAD)
-            nursery.start_soon(stream.pump, send)
-            try:
-                async with aclosing(_events(receive)) as events:
-                    yield events
-            finally:
-                stream.stop()
-                nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                send, receive = trio.open_memory_channel[Json | Exception](EVENTS_AHEAD)
+                nursery.start_soon(stream.pump, send)
+                try:
+                    async with aclosing(_events(receive)) as events:
+                        yield events
+                finally:
+                    stream.stop()
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # One failure is the reader's own, and it catches it by its class; more than one is a bug and stays whole.
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
 
 
 async def _events(receive: trio.MemoryReceiveChannel[Json | Exception]) -> AsyncGenerator[Json, None]:
