@@ -51,13 +51,14 @@ class KubeApi:
                 header_params=self._headers(),
                 _request_timeout=(CONNECT_S, read_timeout_s),
             ).response
-        except client.ApiException as error:
-            if error.status == 410:
-                raise GoneError(str(error.reason)) from error
-            raise UnavailableError(f"GET {path}: {error.status} {error.reason}") from error
         except urllib3.exceptions.HTTPError as error:
             raise UnavailableError(f"GET {path}: {error}") from error
-        return answer
+        if answer.status == 200:
+            return answer
+        answer.close()
+        if answer.status == 410:
+            raise GoneError(f"GET {path}: 410 {answer.reason}")
+        raise UnavailableError(f"GET {path}: {answer.status} {answer.reason}")
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}

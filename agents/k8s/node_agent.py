@@ -14,6 +14,8 @@ import trio
 
 from agents.k8s.reflector import Change, Json, Reflector
 from agents.k8s.workloads import NETWORK_META, Deregister, Refused, Register, Workload, desired, reconcile
+from mesh.model.snapshot import Local
+from mesh.sync.follow import MESH, ROOTS, Held
 
 RESYNC_S = 60.0
 QUIET_S = 0.02
@@ -45,6 +47,20 @@ class NodeSettings(msgspec.Struct, frozen=True):
     node: str
     address: str
     network: str
+
+
+class NodePlan(msgspec.Struct, frozen=True):
+    """What a node agent follows over sync: only what its own identity needs."""
+
+    network: str
+
+    @property
+    def local(self) -> Local:
+        return Local("", self.network, "", "")
+
+    def wants(self, held: Held) -> tuple[str, ...]:  # noqa: ARG002 - the same, whatever is held
+        """The trust bundle and the mesh's settings."""
+        return ROOTS, MESH
 
 
 class NodeAgent:

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from agents.k8s.kube_api import KubeApi, Listing
-from agents.k8s.reflector import GoneError, UnavailableError
+from agents.k8s.reflector import GoneError, Json, UnavailableError
 
 EVENT = {"type": "ADDED", "object": {"metadata": {"namespace": "d", "name": "a", "resourceVersion": "5"}}}
 
@@ -24,7 +24,7 @@ class Api(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: dict[str, list[str]]
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         url = urlsplit(self.path)
         type(self).asked = parse_qs(url.query)
         what = url.path.rpartition("/")[2]
@@ -105,20 +105,28 @@ async def test_answers_become_the_reflectors_errors(path: str, error: type[Excep
 
 async def test_a_cut_watch_raises_its_own_error_not_a_group(tmp_path: Path) -> None:
     """Events before the cut arrive; the cut is an UnavailableError that the reflector catches by its class."""
-    seen = []
-    with kube(tmp_path) as api, pytest.raises(UnavailableError):
+    seen: list[Json] = []
+
+    async def follow(api: KubeApi) -> None:
         async with Listing(api, "/cut").watch("1") as events:
             async for event in events:
                 seen.append(event)  # noqa: PERF401 - what came before the error counts
+
+    with kube(tmp_path) as api, pytest.raises(UnavailableError):
+        await follow(api)
     assert seen == [EVENT]
 
 
 async def test_an_error_raised_while_reading_keeps_its_class(tmp_path: Path) -> None:
     """What the reader raises inside the watch comes out as it is."""
-    with kube(tmp_path) as api, pytest.raises(GoneError):
+
+    async def follow(api: KubeApi) -> None:
         async with Listing(api, "/open").watch("1") as events:
             async for _ in events:
                 raise GoneError("410 in an event")
+
+    with kube(tmp_path) as api, pytest.raises(GoneError):
+        await follow(api)
 
 
 async def test_a_watch_that_the_server_ends_ends(tmp_path: Path) -> None:
