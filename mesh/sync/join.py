@@ -27,6 +27,8 @@ from mesh.sync.link.http import ConnectionBrokenError, HttpAnswer, HttpConnectio
 from mesh.wire.sync import JOIN_PATH, MAX_REQUEST_BYTES, JoinRequest, JoinResponse
 
 ROOTS_PATH = "/v1/connect/ca/roots?pem=true"
+JOIN_SERVER_NAME = "server.join"
+"""The server name of whoever joins and cannot know the trust domain yet: mesh gateways pass it on to the catalog."""
 PIN_PREFIX = "sha256:"
 JOIN_TIMEOUT_S = 30.0
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
@@ -103,7 +105,7 @@ async def _join_at(
     make_key: Callable[[str], Awaitable[tuple[bytes, str]]],
     now_s: Callable[[], float],
 ) -> Joined:
-    server_name = ask.server_name or address.host
+    server_name = ask.server_name or JOIN_SERVER_NAME
     roots_pem = trust.roots_pem or (await _fetch_pinned_root(address, server_name, trust.pin),)
     trusted = Roots("", 0, tuple(Root(str(number), pem) for number, pem in enumerate(roots_pem)))
     try:

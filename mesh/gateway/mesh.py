@@ -1,0 +1,217 @@
+"""The mesh gateway: accept, read the server name, decide, dial, relay. One coroutine a connection until bytes flow, then the ring.
+
+It never terminates TLS and never dials what `mesh.gateway.forward` did not name.
+"""
+
+import logging
+import random
+import socket
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from mesh.decide.reach import Hop
+from mesh.gateway.forward import Dropped, Forward, Side, decide_forward, order_hops
+from mesh.gateway.passages import Passage, Passages, Series, log_drop
+from mesh.gateway.settings import GatewaySettings
+from mesh.sync.holder import SnapshotHolder
+from mesh.sync.link.address import HostPort
+from mesh.telemetry.access_log import AccessLog
+from mesh.telemetry.metrics import Metrics
+from mesh.transport.dial import DialError, dial_tcp
+from mesh.transport.listen import Acceptor, open_listener
+from mesh.transport.relay import reset
+from mesh.transport.ring import Ring
+from mesh.wire.client_hello import ClientHelloError, HelloReader
+
+_READ_BYTES = 4096
+
+_log = logging.getLogger("linkspan.gateway")
+
+
+class GatewayPorts(msgspec.Struct, frozen=True):
+    """Where a running gateway listens; 0: not on that side."""
+
+    lan: int
+    wan: int
+
+
+class MeshGateway:
+    """One mesh gateway. `run` serves until cancelled or drained; `drain` ends it."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        snapshots: SnapshotHolder,
+        metrics: Metrics,
+        access_log: AccessLog,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._snapshots = snapshots
+        self._uniform = uniform
+        self._access_log = access_log
+        self._ring = Ring()
+        self._series = Series(metrics)
+        self._passages = Passages(
+            self._ring,
+            self._series,
+            access_log,
+            idle_s=settings.limits.idle_s,
+            has_catalog=bool(settings.catalog),
+        )
+        metrics.ring_failures.compute = lambda: self._ring.failures
+        self._waiting = 0
+        self._acceptors: list[Acceptor] = []
+        self._stopped = trio.Event()
+
+    async def run(self, task_status: trio.TaskStatus[GatewayPorts] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen and serve; `task_status` gets the ports once both sides listen.
+
+        Raises:
+            OSError: an address cannot be listened on.
+        """
+        unsubscribe = self._snapshots.subscribe(self._passages.judge_again)
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._ring.run)
+                ports = [self._listen(nursery, side, at) for side, at in self._sides()]
+                task_status.started(GatewayPorts(*ports))
+                await self._stopped.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            unsubscribe()
+            self._stop_accepting()
+            self._passages.cut_all()
+            self._ring.close()
+
+    async def drain(self) -> None:
+        """Accept no more, let passages end for up to `drain_s`, cut the rest; `run` then returns."""
+        self._stop_accepting()
+        with trio.move_on_after(self._settings.limits.drain_s):
+            await self._passages.wait_empty()
+        self._stopped.set()
+
+    def count_bytes(self) -> None:
+        """Bring the byte counters up to now; called before every scrape."""
+        self._passages.count_bytes()
+
+    @property
+    def passages_open(self) -> int:
+        """How many connections are carried now."""
+        return len(self._passages)
+
+    def _sides(self) -> tuple[tuple[Side, HostPort | None], ...]:
+        return (Side.LAN, self._settings.lan), (Side.WAN, self._settings.wan)
+
+    def _listen(self, nursery: trio.Nursery, side: Side, address: HostPort | None) -> int:
+        if address is None:
+            return 0
+        listener = open_listener(address.host, address.port)
+
+        def accepted(sock: socket.socket, peer: tuple[str, int]) -> None:
+            del peer
+            if (
+                self._waiting >= self._settings.limits.waiting_hellos
+                or len(self._passages) >= self._settings.limits.passages
+            ):
+                self._drop(side, sock, "", "overload")
+            else:
+                self._waiting += 1
+                nursery.start_soon(self._serve, side, sock)
+
+        acceptor = Acceptor(self._ring, listener, accepted)
+        self._acceptors.append(acceptor)
+        return acceptor.port
+
+    def _stop_accepting(self) -> None:
+        while self._acceptors:
+            self._acceptors.pop().close()
+
+    async def _serve(self, side: Side, sock: socket.socket) -> None:
+        """One connection from its first byte until it rides the ring. Survives what its two peers do."""
+        name, carried = "", False
+        try:
+            with trio.move_on_after(self._settings.limits.hello_s) as scope:
+                name, head = await _read_hello(sock)
+            if scope.cancelled_caught:
+                self._drop(side, sock, "", "slow_hello")
+                return
+            verdict = self._decide(side, name)
+            if isinstance(verdict, Dropped):
+                self._drop(side, sock, name, verdict.reason.value)
+                return
+            carried = await self._pass_on(side, sock, name, verdict, head)
+        except ClientHelloError:
+            self._drop(side, sock, name, "no_hello")
+        except OSError:
+            self._drop(side, sock, name, "hang_up")
+        finally:
+            self._waiting -= 1
+            if not carried:
+                sock.close()
+
+    def _decide(self, side: Side, name: str) -> Forward | Dropped:
+        return decide_forward(side, name, self._snapshots.current, has_catalog=bool(self._settings.catalog))
+
+    async def _pass_on(self, side: Side, sock: socket.socket, name: str, target: Forward, head: bytes) -> bool:
+        """Dial and relay; returns whether the ring has the socket now."""
+        began_s = self._ring.time_s()
+        hops = await self._catalog_hops() if target.is_catalog else target.hops
+        ordered = order_hops(hops, self._passages.open_by_hop, (self._uniform(), self._uniform()))
+        for hop in ordered[: self._settings.limits.tries]:
+            try:
+                right = await dial_tcp(hop.address, hop.port, timeout_s=self._settings.limits.connect_s)
+            except DialError as error:
+                self._series.failed.child(side.value, target.service).value += 1
+                _log.warning("no way to %s: %s", target.service, error)
+                continue
+            # The snapshot may have changed while the hop was dialled: a name that went must not slip in.
+            verdict = self._decide(side, name)
+            if isinstance(verdict, Dropped):
+                right.close()
+                self._drop(side, sock, name, verdict.reason.value)
+                return False
+            self._passages.carry(Passage(side, name, target, hop, began_s), sock, right, head)
+            return True
+        self._drop(side, sock, name, "unreachable")
+        return False
+
+    async def _catalog_hops(self) -> tuple[Hop, ...]:
+        """The configured catalog's addresses, looked up anew: a name's address may move."""
+        hops: list[Hop] = []
+        for address in self._settings.catalog:
+            try:
+                found = await trio.socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                _log.warning("the catalog's name %s cannot be looked up: %s", address.host, error)
+                continue
+            hops.extend(Hop(str(entry[4][0]), address.port) for entry in found)
+        return tuple(dict.fromkeys(hops))
+
+    def _drop(self, side: Side, sock: socket.socket, name: str, reason: str) -> None:
+        self._series.dropped.child(side.value, reason).value += 1
+        log_drop(self._access_log, self._ring.time_s(), side, name, reason)
+        reset(sock)
+
+
+async def _read_hello(sock: socket.socket) -> tuple[str, bytes]:
+    """The server name a caller sends, and every byte read so far.
+
+    Raises:
+        ClientHelloError: it is no ClientHello, or the caller hung up in it.
+        OSError: the connection broke.
+    """
+    reader = HelloReader()
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        try:
+            data = sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            continue
+        if not data:
+            raise ClientHelloError("the caller hung up before its ClientHello was whole")
+        hello = reader.feed(data)
+        if hello is not None:
+            return hello.server_name, bytes(reader.received)
