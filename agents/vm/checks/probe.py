@@ -6,19 +6,18 @@ operator allowed them (`--enable-script-checks`).
 
 import os
 import signal
-import ssl
 import subprocess
+from http import HTTPStatus
 from typing import Protocol
 
-import httpx2
 import msgspec
 import trio
 
+from agents.vm.checks.http_probe import ProbeFailedError, ask, tls_context
 from agents.vm.definition.values import HttpProbe, ScriptProbe, TcpProbe
 from agents.vm.local.state import bounded
 from mesh.model.endpoint import Health
 
-MAX_REDIRECTS = 5
 EXIT_WARNING = 1
 
 RunProbe = HttpProbe | TcpProbe | ScriptProbe
@@ -44,7 +43,6 @@ class EdgeProber:
 
     def __init__(self, *, enable_scripts: bool = False) -> None:
         self._enable_scripts = enable_scripts
-        self._clients: dict[bool, httpx2.AsyncClient] = {}
 
     async def run(self, probe: RunProbe, output_max_bytes: int) -> Result:
         """Run `probe` once, within its own time-out."""
@@ -58,7 +56,7 @@ class EdgeProber:
     async def _dispatch(self, probe: RunProbe, output_max_bytes: int) -> Result:
         match probe:
             case HttpProbe():
-                return await self._http(probe, output_max_bytes)
+                return await _http(probe, output_max_bytes)
             case TcpProbe():
                 return await _tcp(probe)
             case ScriptProbe() if not self._enable_scripts:
@@ -66,58 +64,16 @@ class EdgeProber:
             case ScriptProbe():
                 return await _script(probe, output_max_bytes)
 
-    async def _http(self, probe: HttpProbe, output_max_bytes: int) -> Result:
-        client = self._client(skip_verify=probe.tls_skip_verify)
-        request = client.build_request(
-            probe.method,
-            probe.url,
-            headers=[("User-Agent", "Linkspan Health Check"), ("Accept", "text/plain, text/*, */*"), *probe.headers],
-            content=probe.body.encode() or None,
-            extensions={"sni_hostname": probe.tls_server_name} if probe.tls_server_name else None,
-        )
-        try:
-            answer = await client.send(request, stream=True, follow_redirects=probe.follow_redirects)
-            try:
-                body = await _read_bounded(answer, output_max_bytes)
-            finally:
-                await answer.aclose()
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            return Result(Health.CRITICAL, f"{probe.method} {probe.url}: {_why(error)}")
-        text = f"HTTP {probe.method} {probe.url}: {answer.status_code} {answer.reason_phrase} Output: {body}"
-        if answer.is_success:
-            return Result(Health.PASSING, text)
-        return Result(Health.WARNING if answer.status_code == httpx2.codes.TOO_MANY_REQUESTS else Health.CRITICAL, text)
 
-    def _client(self, *, skip_verify: bool) -> httpx2.AsyncClient:
-        """One client for all checks that verify, one for those that do not; no connection is kept between runs."""
-        client = self._clients.get(skip_verify)
-        if client is None:
-            client = httpx2.AsyncClient(
-                verify=_tls_context(skip_verify=skip_verify),
-                trust_env=False,
-                timeout=None,
-                max_redirects=MAX_REDIRECTS,
-                limits=httpx2.Limits(max_keepalive_connections=0),
-            )
-            self._clients[skip_verify] = client
-        return client
-
-
-async def _read_bounded(answer: httpx2.Response, limit_bytes: int) -> str:
-    data = bytearray()
-    async for piece in answer.aiter_bytes():
-        data += piece
-        if len(data) >= limit_bytes:
-            break
-    return bytes(data[:limit_bytes]).decode("utf-8", "replace")
-
-
-def _tls_context(*, skip_verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+async def _http(probe: HttpProbe, output_max_bytes: int) -> Result:
+    try:
+        answer = await ask(probe, output_max_bytes)
+    except (ProbeFailedError, OSError, trio.BrokenResourceError, UnicodeError) as error:
+        return Result(Health.CRITICAL, f"{probe.method} {probe.url}: {_why(error)}")
+    text = f"HTTP {probe.method} {probe.url}: {answer.status} {answer.reason} Output: {answer.body}"
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return Result(Health.PASSING, text)
+    return Result(Health.WARNING if answer.status == HTTPStatus.TOO_MANY_REQUESTS else Health.CRITICAL, text)
 
 
 async def _tcp(probe: TcpProbe) -> Result:
@@ -128,7 +84,7 @@ async def _tcp(probe: TcpProbe) -> Result:
             if probe.use_tls:
                 tls = trio.SSLStream(
                     stream,
-                    _tls_context(skip_verify=probe.tls_skip_verify),
+                    tls_context(skip_verify=probe.tls_skip_verify),
                     server_hostname=probe.tls_server_name or probe.host,
                     https_compatible=True,
                 )

@@ -37,7 +37,7 @@ def parse_document(data: bytes, *, is_json: bool, node: str = "") -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DocumentError(f"byte {error.start} is not UTF-8") from error
-    raw = _load_json(text) if is_json else _load_yaml(text)
+    raw = load_json(text) if is_json else _load_yaml(text)
     if raw is None:
         return Document()
     if not isinstance(raw, dict):
@@ -86,7 +86,12 @@ def _each(
     return made
 
 
-def _load_json(text: str) -> Any:
+def load_json(text: str) -> Any:
+    """Decode JSON strictly: no doubled keys, no NaN.
+
+    Raises:
+        DocumentError: it is no such JSON.
+    """
     try:
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:

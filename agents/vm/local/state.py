@@ -196,7 +196,8 @@ class LocalState:
             entry = CheckEntry(definition, Tally(definition.initial), "", origin, since_s, beat_s=now_s)
         if isinstance(definition.probe, AliasProbe):
             status, output = self._alias_result(definition.probe.service_id)
-            entry = msgspec.structs.replace(entry, tally=Tally(status), output=output)
+            since_s = now_s if status is Health.CRITICAL else None
+            entry = msgspec.structs.replace(entry, tally=Tally(status), output=output, critical_since_s=since_s)
         self.checks[definition.check_id] = entry
         self._tell(Change(Topic.CHECK, definition.check_id))
         self._follow_aliases(definition.service_id, now_s)

@@ -1,0 +1,89 @@
+"""Everything under `/v1` that is not the agent's: passed on to the catalog with the caller's own token.
+
+The connection to the catalog carries the node's certificate, and with it the node's rights. They must never be lent: the
+endpoints for hosts and proxies are not forwarded, and a write needs a token of the caller's own.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from agents.vm.api.call import Answer, Call, CallError
+
+FORWARD_TIMEOUT_S = 700.0
+"""Longer than the longest blocking query (10 min and its jitter)."""
+OWN_PREFIX = "/v1/linkspan/"
+_READS = {"GET", "HEAD", "OPTIONS"}
+_PASSED_ON = {"x-consul-token", "authorization", "content-type", "accept", "cache-control"}
+_PASSED_BACK = {
+    "content-type",
+    "age",
+    "cache-control",
+    "allow",
+    "retry-after",
+    "x-cache",
+    "vary",
+    "content-security-policy",
+}
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """The catalog's answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class CatalogAwayError(Exception):
+    """The catalog cannot be reached; the text says why."""
+
+
+class Upstream(Protocol):
+    """One request to the catalog over the node's connection; raises CatalogAwayError."""
+
+    async def __call__(self, method: str, target: str, headers: Headers, body: bytes) -> Passed: ...
+
+
+class Forward:
+    """The handler of all other paths."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def __call__(self, call: Call) -> Answer:
+        """Pass the call on; the caller's hang-up cancels it."""
+        refuse_lending(call)
+        headers = tuple((name, value) for name, value in call.headers if name in _PASSED_ON)
+        try:
+            passed = await self._upstream(call.method, call.target, headers, call.body)
+        except CatalogAwayError as error:
+            raise CallError(503, f"the catalog cannot be reached: {error}") from error
+        back = tuple(
+            (name, value)
+            for name, value in passed.headers
+            if (name in _PASSED_BACK or name.startswith("x-consul-")) and name != "content-type"
+        )
+        content_type = next((value for name, value in passed.headers if name == "content-type"), "text/plain")
+        return Answer(passed.status, passed.body, content_type, back)
+
+
+def refuse_lending(call: Call) -> None:
+    """Refuse what would use the node's own rights.
+
+    Raises:
+        CallError: it is an endpoint for hosts and proxies, or a write without a token.
+    """
+    path = call.target.partition("?")[0]
+    if not path.startswith("/v1/") or "%2f" in path.lower() or "/../" in f"{path}/" or "//" in path:
+        raise CallError(404, "there is no such path here: the API is under /v1/")
+    if path.lower().startswith(OWN_PREFIX):
+        raise CallError(
+            403, "Permission denied: this endpoint is for hosts and proxies, not for callers of the agent's API"
+        )
+    names = {name for name, value in call.headers if value}
+    has_token = bool(names & {"x-consul-token", "authorization"} or call.query.get("token"))
+    if call.method not in _READS and not has_token:
+        raise CallError(403, "Permission denied: a write through the agent needs a token (X-Consul-Token)")

@@ -1,0 +1,69 @@
+"""Check definitions: exactly one probe, Consul's bounds and defaults."""
+
+from typing import Any
+
+import pytest
+
+from agents.vm.definition.checks import check_definition
+from agents.vm.definition.keys import DefinitionError, read_struct
+from agents.vm.definition.shapes import CheckShape
+from agents.vm.definition.values import AliasProbe, CheckDefinition, HttpProbe, ScriptProbe, TcpProbe, TtlProbe
+from agents.vm.thresholds import Thresholds
+from mesh.model.endpoint import Health
+
+
+def make(**raw: Any) -> CheckDefinition:
+    return check_definition(read_struct(raw, CheckShape), check_id="service:web", name="web check", node="vm1")
+
+
+def test_each_kind_of_probe_is_read() -> None:
+    """One field says how the check is run; times have Consul's defaults."""
+    assert make(http="http://x/h", interval="10s").probe == HttpProbe("http://x/h", 10, 10)
+    assert make(tcp="[::1]:80", interval="10s", timeout="2s").probe == TcpProbe("::1", 80, 10, 2)
+    assert make(args=["/bin/true"], interval="5s").probe == ScriptProbe(("/bin/true",), 5, 30)
+    assert make(ttl="100ms").probe == TtlProbe(pytest.approx(0.1))
+    assert make(alias_service="db", alias_node="vm1").probe == AliasProbe("db")
+
+
+def test_defaults_and_bounds() -> None:
+    """Critical at first, interval at least 1 s, deregistration at least a minute."""
+    check = make(http="http://x", interval="10ms", deregister_critical_service_after="1s")
+    assert (check.interval_s, check.deregister_after_s, check.initial) == (1.0, 60.0, Health.CRITICAL)
+    assert (check.check_id, check.name, check.type) == ("service:web", "web check", "http")
+    assert make(ttl="1s", status="passing", id="x", name="y").initial is Health.PASSING
+
+
+def test_failures_before_warning_defaults_to_critical() -> None:
+    """One threshold of failures is both unless told otherwise."""
+    assert make(tcp="h:1", interval="1s", failures_before_critical=3).thresholds == Thresholds(0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ({}, "it has none"),
+        ({"http": "http://x", "tcp": "h:1", "interval": "1s"}, "http and tcp"),
+        ({"http": "http://x"}, "interval: is missing"),
+        ({"http": "ftp://x", "interval": "1s"}, "no URL"),
+        ({"http": "http://x:99999/", "interval": "1s"}, "no URL"),
+        ({"http": "http://x", "interval": "1s", "method": "BREW"}, "method"),
+        ({"http": "http://x", "interval": "1s", "header": {"A": ["b\r\nC: d"]}}, "header"),
+        ({"tcp": "host", "interval": "1s"}, "host:port"),
+        ({"tcp": "h:0", "interval": "1s"}, "host:port"),
+        ({"ttl": "1s", "interval": "1s"}, "no interval"),
+        ({"ttl": "ten"}, "no duration"),
+        ({"ttl": "1s", "status": "green"}, "status"),
+        ({"grpc": "h:1", "interval": "1s"}, "not run by this agent"),
+        ({"script": "true", "interval": "1s"}, "removed"),
+        ({"alias_service": "x", "alias_node": "other"}, "alias_node"),
+        ({"tcp": "h:1", "interval": "1s", "failures_before_warning": 3}, "failures_before_warning"),
+        ({"tcp": "h:1", "interval": "1s", "success_before_passing": -1}, "between 0 and 1000"),
+        ({"ttl": "1s", "output_max_size": 0}, "output_max_size"),
+        ({"args": ["a\0b"], "interval": "1s"}, "NUL"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(raw: dict[str, Any], text: str) -> None:
+    """Every refusal names the field or says what is missing."""
+    with pytest.raises(DefinitionError) as caught:
+        make(**raw)
+    assert text in str(caught.value)
