@@ -1,0 +1,59 @@
+"""The callers of the catalog, as values made from what a connection proved."""
+
+import enum
+
+import msgspec
+
+from mesh.model.identity import Kind, SpiffeId
+from mesh.model.names import ANY
+
+
+class CallerKind(enum.StrEnum):
+    """What kind of caller it is."""
+
+    OPERATOR = "operator"
+    NODE = "node"
+    SERVICE = "service"
+    GATEWAY = "gateway"
+    SERVER = "server"
+    ANONYMOUS = "anonymous"
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a node may ask for beyond itself: leaves of services (`*`: of any), and of its network's mesh gateway."""
+
+    services: tuple[str, ...] = ()
+    gateway: bool = False
+    network: str = ""
+
+    def allows_service(self, service: str) -> bool:
+        """Whether the node may hold that service's certificates."""
+        return service in self.services or ANY in self.services
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """One caller. `name` is the node, the service or the gateway's network; `grant` is a node's."""
+
+    kind: CallerKind
+    name: str = ""
+    grant: Grant = Grant()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" if self.name else str(self.kind)
+
+
+OPERATOR = Caller(CallerKind.OPERATOR)
+ANONYMOUS = Caller(CallerKind.ANONYMOUS)
+
+_KINDS = {
+    Kind.NODE: CallerKind.NODE,
+    Kind.SERVICE: CallerKind.SERVICE,
+    Kind.GATEWAY: CallerKind.GATEWAY,
+    Kind.SERVER: CallerKind.SERVER,
+}
+
+
+def caller_of(identity: SpiffeId, grant: Grant | None) -> Caller:
+    """The caller that a verified certificate proves; `grant` is the one kept for that node, None if there is none."""
+    kind = _KINDS[identity.kind]
+    return Caller(kind, identity.name, grant if grant is not None and kind is CallerKind.NODE else Grant())
