@@ -1,0 +1,57 @@
+"""The API as a starlette app: every path of every family, and 404 in plain text for the rest.
+
+Other rooms mount their own paths before these (`linkspan dev` adds `/v1/agent/*`); nothing is redirected.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from starlette.routing import BaseRoute, Route, Router
+
+from catalog.api.answer import text_answer
+from catalog.api.api import Api, Paths
+from catalog.api.disconnect import App, Receive, Scope, Send
+from catalog.api.endpoint import Endpoint, Method, send_answer
+from catalog.api.gate import Gate
+from catalog.api.v1.catalog import CatalogEndpoints
+from catalog.api.v1.entries import EntryEndpoints
+from catalog.api.v1.health import HealthEndpoints
+from catalog.api.v1.intentions import IntentionEndpoints
+from catalog.api.v1.status import StatusEndpoints
+
+TENANTS_IGNORED = frozenset({"/v1/catalog/nodes"})
+"""Where Consul ignores `ns` instead of refusing it (measured)."""
+
+
+def routes(api: Api) -> list[BaseRoute]:
+    """The catalog's routes."""
+    families = (
+        CatalogEndpoints(api),
+        HealthEndpoints(api),
+        StatusEndpoints(api),
+        IntentionEndpoints(api),
+        EntryEndpoints(api),
+    )
+    return [route for family in families for route in family_routes(api.gate, family.paths())]
+
+
+def family_routes(gate: Gate, paths: Paths) -> list[BaseRoute]:
+    """The routes of one family; for other rooms, too, so that theirs keep the same conventions."""
+    return [_route(gate, path, methods) for path, methods in paths.items()]
+
+
+def _route(gate: Gate, path: str, methods: Mapping[str, Method]) -> BaseRoute:
+    headers = ((b"x-consul-default-acl-policy", gate.default_policy.encode()),)
+    return Route(path, Endpoint(gate, methods, headers=headers, tenants_ignored=path in TENANTS_IGNORED))
+
+
+def application(paths: Sequence[BaseRoute]) -> App:
+    """An ASGI app of these routes; the first that matches serves."""
+    return Router(routes=paths, redirect_slashes=False, default=_nothing_here)
+
+
+async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
+    """404 for every path that nobody serves (also for websockets, which nobody does)."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
+        return
+    await send_answer(text_answer("404 page not found: see the API's documentation for its paths", 404), (), send)

@@ -1,0 +1,146 @@
+"""Blocking queries, to the letter of Consul (reference: blocking-query semantics).
+
+`index=0` or none answers at once; `index=N` answers when the result's index passes N, or when the wait is over. A wait
+is stretched by a random 0 to a sixteenth, so that callers spread, except where Consul answers from a stream. A parked
+query holds its task and nothing else; a stop of the catalog answers it with what it has.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from catalog.api.answer import Answer, Meta, json_answer
+from catalog.api.call import Call
+from catalog.api.errors import RefusedError
+from catalog.compile.filter import Filter, FilterError, parse_filter
+from catalog.state.index import Topic
+from catalog.state.state import State
+
+
+class Waits(Protocol):
+    """What the catalog's engine offers to readers."""
+
+    @property
+    def state(self) -> State:
+        """What is true now."""
+
+    def wait(self, topics: Iterable[Topic], min_index: int, timeout_s: float) -> Awaitable[None]:
+        """Return when a topic's index is above `min_index`, or after `timeout_s`."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a read found and which topics it rests on. `missing` makes the answer a 404 with that text."""
+
+    value: Any
+    topics: tuple[Topic, ...]
+    missing: str = ""
+
+
+Read = Callable[[State], Found]
+
+
+class Parking:
+    """Where blocking queries wait. `stop` sends them all home with what there is."""
+
+    def __init__(self, engine: Waits) -> None:
+        self._engine = engine
+        self._parked: set[trio.CancelScope] = set()
+        self.stopped = False
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    @property
+    def state(self) -> State:
+        """What is true now."""
+        return self._engine.state
+
+    async def wait(self, topics: tuple[Topic, ...], min_index: int, timeout_s: float) -> None:
+        """Park until a topic passes `min_index`, the time is over, or the catalog stops."""
+        if self.stopped:
+            return
+        with trio.CancelScope() as scope:
+            self._parked.add(scope)
+            try:
+                await self._engine.wait(topics, min_index, timeout_s)
+            finally:
+                self._parked.discard(scope)
+
+    def stop(self) -> None:
+        """Answer everybody who is parked, and park nobody any more."""
+        self.stopped = True
+        for scope in tuple(self._parked):
+            scope.cancel()
+
+
+def jitter_s(wait_s: float) -> float:
+    """What is added to a wait: a random 0 to a sixteenth of it."""
+    return random.uniform(0, wait_s / 16)  # noqa: S311 - spreads callers; nobody gains by guessing it
+
+
+async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = False, quiet: bool = False) -> Found:
+    """Read, and if the caller blocks, read again until there is something to say.
+
+    `quiet` reads sleep on through a change that leaves their result as it was (Consul: intention match, config entries);
+    `streaming` ones are not stretched by the jitter.
+    """
+    found = read(parking.state)
+    query = call.query
+    if not query.index:
+        return found
+    deadline_s = trio.current_time() + query.wait_s + (0.0 if streaming else jitter_s(query.wait_s))
+    seen, min_index = found, query.index
+    while parking.state.index_of(*found.topics) <= min_index:
+        await parking.wait(found.topics, min_index, deadline_s - trio.current_time())
+        found = read(parking.state)
+        index = parking.state.index_of(*found.topics)
+        if index <= min_index:  # the wait is over, or the catalog stops
+            break
+        if quiet and found == seen:
+            min_index = index
+    return found
+
+
+async def answer_read(
+    parking: Parking, call: Call, read: Read, *, streaming: bool = False, quiet: bool = False
+) -> Answer:
+    """The answer to a read: blocking, filtered, with the headers that say what it rests on."""
+    keep = filter_of(call)
+    found = await settle(parking, call, read, streaming=streaming, quiet=quiet)
+    index = parking.state.index_of(*found.topics)
+    streamed = streaming and call.query.index > 0
+    meta = Meta(index, call.query.consistency, streaming=streamed, cached=call.query.cached)
+    if found.missing:
+        missing = json_answer(None, meta)
+        return Answer(404, found.missing.encode(), b"text/plain; charset=utf-8", missing.headers)
+    value = found.value
+    if isinstance(value, list) and keep.text:
+        value = keep_items(keep, value)
+    return json_answer(value, meta, pretty=call.query.pretty)
+
+
+def filter_of(call: Call) -> Filter:
+    """The call's `?filter=`.
+
+    Raises:
+        RefusedError: it cannot be read (Consul answers 500 to a bad filter).
+    """
+    try:
+        return parse_filter(call.query.filter)
+    except FilterError as error:
+        raise RefusedError(f"Failed to create boolean expression evaluator: {error}") from error
+
+
+def keep_items(keep: Filter, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the JSON objects that a filter keeps.
+
+    Raises:
+        RefusedError: the filter asks something that a field's type has no answer for.
+    """
+    try:
+        return [item for item in items if keep(item)]
+    except FilterError as error:
+        raise RefusedError(f"Failed to evaluate boolean expression: {error}") from error

@@ -1,0 +1,30 @@
+"""What the server knows of the connection that a request came on, carried in the ASGI scope's state.
+
+A request without it came from nowhere that we know, and counts as one from the mesh port without a certificate.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from catalog.api.disconnect import Scope
+
+STATE_KEY = "linkspan.connection"
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """`loopback`: by the plain port or a local socket. `certificate`: the client's, verified, as `ssl` decodes it."""
+
+    loopback: bool = False
+    certificate: Mapping[str, Any] | None = None
+
+
+UNKNOWN = Connection()
+
+
+def connection_of(scope: Scope) -> Connection:
+    """The connection of a request."""
+    connection = scope.get("state", {}).get(STATE_KEY, UNKNOWN)
+    assert isinstance(connection, Connection)
+    return connection

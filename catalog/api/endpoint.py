@@ -1,0 +1,118 @@
+"""One path of the API as an ASGI app: its methods, the caller's right to them, and how refusals are printed.
+
+Every method must be declared with the right it needs: one without cannot be served. Whatever a handler raises
+becomes Consul's text/plain; only what nobody foresaw is logged with its traceback, and says nothing outside.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from catalog.api.answer import JSON, Answer, text_answer
+from catalog.api.call import Call, find_token, read_body, read_headers
+from catalog.api.disconnect import Receive, Scope, Send
+from catalog.api.errors import ApiError, MethodNotAllowedError
+from catalog.api.gate import Gate, Right
+from catalog.api.query import parse_query
+from catalog.compile.entries.reader import ConfigEntryError
+from catalog.state.errors import InvalidChangeError
+
+logger = logging.getLogger(__name__)
+
+REGISTRATION_BYTES = 512 * 1024
+"""The bound of a body unless an endpoint says otherwise (Consul's bound for values and transactions)."""
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Method(msgspec.Struct, frozen=True):
+    """What one method of a path does, and the right it asks of its caller."""
+
+    handler: Handler
+    right: Right
+    body_limit_bytes: int = REGISTRATION_BYTES
+
+
+class Endpoint:
+    """One path. `headers` go with every answer; `tenants_ignored` as in `parse_query`."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        methods: Mapping[str, Method],
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        tenants_ignored: bool = False,
+    ) -> None:
+        self._gate = gate
+        self._methods = methods
+        self._headers = headers
+        self._tenants_ignored = tenants_ignored
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI)."""
+        try:
+            answer = await self._answer(scope, receive)
+        except Exception as error:  # noqa: BLE001 - the request's root: survives any handler, logs what is not foreseen
+            answer = refusal(error, f"{scope['method']} {scope['path']}")
+        await send_answer(answer, self._headers, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        name = scope["method"]
+        if name == "OPTIONS":
+            return Answer(200, b"", JSON, ((b"allow", ",".join(("OPTIONS", *self._methods)).encode()),))
+        method = self._methods.get(name)
+        if method is None:
+            raise MethodNotAllowedError(name, tuple(self._methods))
+        headers = read_headers(scope)
+        # The body first: the watcher for hang-ups looks past it only when it has been read.
+        body = await read_body(receive, headers, method.body_limit_bytes)
+        query = parse_query(
+            scope.get("query_string", b""), datacenter=self._gate.datacenter, tenants_ignored=self._tenants_ignored
+        )
+        caller = self._gate.caller(scope, find_token(headers, query.first("token")))
+        caller = self._gate.admit(caller, method.right)
+        client = scope.get("client")
+        call = Call(
+            method=name,
+            path=scope.get("path_params", {}),
+            query=query,
+            headers=headers,
+            body=body,
+            caller=caller,
+            peer=client[0] if client else "",
+        )
+        return await method.handler(call)
+
+
+def refusal(error: Exception, what: str) -> Answer:
+    """The answer that an exception means."""
+    match error:
+        case ApiError():
+            return text_answer(str(error), error.status, tuple(error.headers))
+        case ConfigEntryError():
+            return text_answer(str(error), error.status)
+        case InvalidChangeError():
+            return text_answer(f'field "{error.field}": {error}', 400)
+        case _:
+            logger.error("%s failed", what, exc_info=error)
+            return text_answer("internal error: see the catalog's log", 500)
+
+
+async def send_answer(answer: Answer, headers: tuple[tuple[bytes, bytes], ...], send: Send) -> None:
+    """Write an answer out (ASGI)."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [
+                (b"content-type", answer.content_type),
+                (b"content-length", b"%d" % len(answer.body)),
+                (b"vary", b"Accept-Encoding"),
+                *headers,
+                *answer.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,247 @@
+"""Serving an ASGI app over plain and TLS listeners: anycorn's HTTP on our own accept loop.
+
+The accept loop is ours because three things are: how many connections one address may hold, which TLS context a new
+connection gets (always the present one, so that certificates are replaced while it runs), and what a stop waits for.
+It must never let one connection's failure end the loop, nor run out of descriptors in a spin.
+"""
+
+import errno
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, cast
+
+import anyio
+import anyio.abc
+import anyio.streams.tls
+import msgspec
+import trio
+from anycorn.app_wrappers import ASGIWrapper
+from anycorn.config import Config
+from anycorn.tcp_server import tcp_server_handler
+from anycorn.typing import ConnectionState
+from anycorn.worker_context import WorkerContext
+
+from catalog.api.connection import STATE_KEY, Connection
+from catalog.api.disconnect import App, CancelOnDisconnect
+
+logger = logging.getLogger(__name__)
+
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_STARVED_PAUSE_S = 0.1
+_TOO_MANY = b"Too many connections from this address: close some, or raise the catalog's limit"
+_REFUSAL = (
+    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_TOO_MANY), _TOO_MANY)
+)
+
+
+class NotLoopbackError(ValueError):
+    """The operator's fault: the plain port must not leave this machine."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of a server. A head must come within `idle_s` too: until it is whole, its connection counts as idle."""
+
+    connections: int = 10_000
+    connections_per_address: int = 2_000
+    head_bytes: int = 60 * 1024
+    idle_s: float = 60.0
+    handshake_s: float = 10.0
+    graceful_s: float = 5.0
+    backlog: int = 1024
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A listening socket; `tls` gives the context for the next connection, None is plain HTTP."""
+
+    socket: socket.socket
+    tls: Callable[[], ssl.SSLContext] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens: `host:port`, or the socket's path."""
+        name = self.socket.getsockname()
+        if isinstance(name, str):
+            return name
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"{host}:{name[1]}"
+
+
+def split_bind(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no address to listen on: write host:port")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def listen(bind: str, *, backlog: int = DEFAULT_LIMITS.backlog) -> socket.socket:
+    """A TCP socket that listens on `host:port`; port 0 picks a free one.
+
+    Raises:
+        ValueError: `bind` is no address.
+        OSError: it cannot be bound.
+    """
+    host, port = split_bind(bind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(backlog)
+        sock.setblocking(False)  # noqa: FBT003 - its only argument
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def listen_plain(bind: str) -> Listener:
+    """The plain port.
+
+    Raises:
+        NotLoopbackError: `bind` is not an address of the loopback interface.
+        OSError: it cannot be bound.
+    """
+    host, _ = split_bind(bind)
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise NotLoopbackError(
+            f"{bind!r}: plain HTTP is served on loopback only (127.0.0.1 or ::1); others reach the catalog by mutual TLS"
+        )
+    return Listener(listen(bind.replace("localhost", "127.0.0.1")))
+
+
+class Server:
+    """Serves one app on several listeners until `stop` is set."""
+
+    def __init__(self, app: App, listeners: Sequence[Listener], limits: Limits = DEFAULT_LIMITS) -> None:
+        self._listeners = listeners
+        self._limits = limits
+        self._config = _anycorn_config(limits)
+        self._context = WorkerContext(None)
+        self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(app)))
+        self._open: Counter[str] = Counter()
+        self._refusals = 0
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._open.total()
+
+    @property
+    def refused(self) -> int:
+        """How many connections were refused for being too many."""
+        return self._refusals
+
+    async def run(
+        self,
+        stop: trio.Event,
+        *,
+        on_stop: Callable[[], None] = lambda: None,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept and serve until `stop`; then accept no more, call `on_stop`, and give what runs `graceful_s` to end."""
+        async with trio.open_nursery() as connections:
+            async with trio.open_nursery() as accepting:
+                for listener in self._listeners:
+                    accepting.start_soon(self._accept, listener, connections)
+                task_status.started()
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+            await self._context.terminated.set()
+            on_stop()
+            connections.cancel_scope.deadline = trio.current_time() + self._limits.graceful_s
+
+    async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        async with await anyio.abc.SocketListener.from_socket(listener.socket) as source:
+            while True:
+                try:
+                    stream = await source.accept()
+                except (OSError, anyio.BrokenResourceError) as error:
+                    cause = error if isinstance(error, OSError) else error.__cause__
+                    if isinstance(cause, OSError) and cause.errno in _STARVED:
+                        logger.warning("cannot accept on %s: %s", listener.address, cause)
+                        await trio.sleep(_STARVED_PAUSE_S)
+                    continue  # the peer that was accepted has gone already
+                connections.start_soon(self._connection, listener, stream)
+
+    async def _connection(self, listener: Listener, stream: anyio.abc.SocketStream) -> None:
+        """One connection's life. Survives whatever happens in it: the others must not notice."""
+        peer = _peer(stream)
+        self._open[peer] += 1
+        try:
+            if self._open[peer] > self._limits.connections_per_address or self.connections > self._limits.connections:
+                await self._refuse(listener, stream, peer)
+            elif listener.tls is None:
+                await self._handle(stream, Connection(loopback=True))
+            else:
+                await self._secure(listener.tls, stream, peer)
+        except Exception:
+            logger.exception("connection of %s failed", peer)
+        finally:
+            self._open[peer] -= 1
+            if not self._open[peer]:
+                del self._open[peer]
+            with trio.CancelScope(shield=True):
+                await anyio.aclose_forcefully(stream)
+
+    async def _refuse(self, listener: Listener, stream: anyio.abc.SocketStream, peer: str) -> None:
+        self._refusals += 1
+        if self._refusals == 1 or not self._refusals % 1000:
+            logger.warning("%s has too many connections: refused, %d so far", peer or "a socket", self._refusals)
+        if listener.tls is None:
+            with trio.move_on_after(1):
+                await stream.send(_REFUSAL)
+
+    async def _secure(self, tls: Callable[[], ssl.SSLContext], stream: anyio.abc.SocketStream, peer: str) -> None:
+        wrap = partial(anyio.streams.tls.TLSStream.wrap, stream, server_side=True, standard_compatible=False)
+        try:
+            with trio.fail_after(self._limits.handshake_s):
+                secured = await wrap(ssl_context=tls())
+        except (OSError, anyio.BrokenResourceError, anyio.EndOfStream, trio.TooSlowError) as error:
+            # OSError includes ssl.SSLError: a peer without TLS 1.3, or with a certificate we do not trust.
+            logger.info("handshake with %s failed: %s", peer, error or type(error).__name__)
+            return
+        certificate = secured.extra(anyio.streams.tls.TLSAttribute.ssl_object).getpeercert()  # noqa: S610 - anyio's
+        await self._handle(secured, Connection(certificate=certificate or None))
+
+    async def _handle(self, stream: Any, connection: Connection) -> None:
+        state = ConnectionState({STATE_KEY: connection})
+        await tcp_server_handler(self._app, self._config, self._context, state)(stream)
+
+
+def _peer(stream: anyio.abc.SocketStream) -> str:
+    try:
+        address: Any = stream.extra(anyio.abc.SocketAttribute.remote_address)  # noqa: S610 - anyio's, not Django's
+    except (OSError, anyio.TypedAttributeLookupError):
+        return ""
+    return address if isinstance(address, str) else str(address[0])
+
+
+def _anycorn_config(limits: Limits) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logger
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_bytes
+    config.h2_max_header_list_size = limits.head_bytes
+    config.keep_alive_timeout = limits.idle_s
+    config.keep_alive_max_requests = 1_000_000_000
+    config.max_app_queue_size = 4
+    return config

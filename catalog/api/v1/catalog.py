@@ -1,0 +1,132 @@
+"""`/v1/catalog/*`: register, deregister, and lists of nodes, services and instances."""
+
+from collections.abc import Iterable
+
+from catalog.access.rights import Verb
+from catalog.api.answer import Answer, json_answer
+from catalog.api.api import Api, Paths
+from catalog.api.blocking import Found, answer_read, filter_of, keep_items
+from catalog.api.body import decode
+from catalog.api.call import Call
+from catalog.api.endpoint import Method
+from catalog.api.errors import RefusedError
+from catalog.api.gate import IN_HANDLER, reading
+from catalog.api.query import check_datacenter
+from catalog.api.v1.registration import DeregisterBody, RegisterBody
+from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
+from catalog.api.v1.shapes import Json, catalog_service_json, node_json, service_json
+from catalog.state.records import ServiceInstance
+from catalog.state.state import State
+
+
+class CatalogEndpoints:
+    """The family `/v1/catalog`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def paths(self) -> Paths:
+        """Every path with its methods."""
+        reads = {
+            "datacenters": self.datacenters,
+            "nodes": self.nodes,
+            "services": self.services,
+            "service/{name}": self.service,
+            "connect/{name}": self.connect,
+            "node/{name}": self.node,
+            "node-services/{name}": self.node_services,
+        }
+        return {
+            "/v1/catalog/register": {"PUT": Method(self.register, IN_HANDLER)},
+            "/v1/catalog/deregister": {"PUT": Method(self.deregister, IN_HANDLER)},
+            **{f"/v1/catalog/{path}": {"GET": Method(handler, reading("catalog"))} for path, handler in reads.items()},
+        }
+
+    async def register(self, call: Call) -> Answer:
+        """Register a node, an instance, checks. True."""
+        body = decode(call.body, RegisterBody)
+        check_datacenter(body.datacenter, self._api.datacenter)
+        if not body.node or not (body.address or body.skip_node_update):
+            raise RefusedError("Must provide Node and Address")  # Consul's status for this, too
+        self._api.gate.check(call.caller, Verb.REGISTER, body.node)
+        change = body.change(self._api.datacenter)
+        return json_answer(await self._api.submit(change))
+
+    async def deregister(self, call: Call) -> Answer:
+        """Remove a node, an instance or a check. True, also if it was not there."""
+        body = decode(call.body, DeregisterBody)
+        check_datacenter(body.datacenter, self._api.datacenter)
+        if not body.node:
+            raise RefusedError("Must provide Node")
+        self._api.gate.check(call.caller, Verb.REGISTER, body.node)
+        return json_answer(await self._api.submit(body.change()))
+
+    async def datacenters(self, call: Call) -> Answer:
+        """The one there is."""
+        return json_answer([self._api.datacenter], pretty=call.query.pretty)
+
+    async def nodes(self, call: Call) -> Answer:
+        """All nodes."""
+
+        def read(state: State) -> Found:
+            nodes = of_nodes(call.query, state.nodes(), lambda node: node)
+            return Found(
+                [node_json(node) for node in nearest_first(call.query, nodes, lambda node: node.node)], (("nodes",),)
+            )
+
+        return await answer_read(self._api.parking, call, read)
+
+    async def services(self, call: Call) -> Answer:
+        """Every service with all of its tags."""
+        keep = filter_of(call)
+
+        def read(state: State) -> Found:
+            if not keep.text and not call.query.node_meta:
+                return Found(state.services(), (("services",),))
+            rows = [row for name in state.services() for row in self._rows(state, call, state.service(name))]
+            tags: dict[str, set[str]] = {}
+            for row in keep_items(keep, rows):
+                tags.setdefault(row["ServiceName"], set()).update(row["ServiceTags"])
+            return Found({name: sorted(found) for name, found in tags.items()}, (("services",), ("nodes",)))
+
+        return await answer_read(self._api.parking, call, read)
+
+    async def service(self, call: Call) -> Answer:
+        """The instances of a service, each with its node's fields."""
+        name = call.path["name"]
+        read = lambda state: Found(self._rows(state, call, state.service(name)), (("instances", name),))  # noqa: E731
+        return await answer_read(self._api.parking, call, read)
+
+    async def connect(self, call: Call) -> Answer:
+        """The instances that mesh callers of a service dial."""
+        name = call.path["name"]
+        read = lambda state: Found(self._rows(state, call, state.connect(name)), (("connect", name),))  # noqa: E731
+        return await answer_read(self._api.parking, call, read)
+
+    async def node(self, call: Call) -> Answer:
+        """A node and its instances by ID; null if there is none."""
+        return await self._node_read(call, by_id=True)
+
+    async def node_services(self, call: Call) -> Answer:
+        """A node and its instances as a list."""
+        return await self._node_read(call, by_id=False)
+
+    async def _node_read(self, call: Call, *, by_id: bool) -> Answer:
+        name, keep = call.path["name"], filter_of(call)
+
+        def read(state: State) -> Found:
+            node = state.node(name)
+            if node is None:
+                return Found(None if by_id else {"Node": None, "Services": []}, (("node", name),))
+            services = keep_items(keep, [service_json(instance) for instance in state.node_services(name)])
+            shown = {service["ID"]: service for service in services} if by_id else services
+            return Found({"Node": node_json(node), "Services": shown}, (("node", name),))
+
+        return await answer_read(self._api.parking, call, read)
+
+    def _rows(self, state: State, call: Call, instances: Iterable[ServiceInstance]) -> list[Json]:
+        """Flat rows of instances, after `tag`, `node-meta` and `near`."""
+        placed = ((state.node(instance.node), instance) for instance in with_tags(call.query, instances))
+        pairs = of_nodes(call.query, [(node, row) for node, row in placed if node is not None], lambda pair: pair[0])
+        near = nearest_first(call.query, pairs, lambda pair: pair[0].node)
+        return [catalog_service_json(node, instance) for node, instance in near]

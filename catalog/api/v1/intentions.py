@@ -1,0 +1,130 @@
+"""`/v1/connect/intentions`: list, exact, match, check. Intentions live in service-intentions entries, one a destination."""
+
+from catalog.access.rights import Verb
+from catalog.api.answer import Answer, json_answer
+from catalog.api.api import Api, Paths
+from catalog.api.blocking import Found, answer_read
+from catalog.api.body import parse_json
+from catalog.api.call import Call
+from catalog.api.endpoint import Method
+from catalog.api.errors import BadRequestError
+from catalog.api.gate import IN_HANDLER, reading
+from catalog.compile.config_entries import decode_source
+from catalog.compile.intentions import (
+    KIND,
+    IntentionRow,
+    check_allowed,
+    check_source_write,
+    find_intention,
+    list_intentions,
+    match_intentions,
+    source_body,
+)
+from catalog.state.changes import DeleteIntention, PutIntention
+from catalog.state.state import State
+from mesh.model.identity import DEFAULT_NAMESPACE
+from mesh.model.names import ANY
+
+
+class IntentionEndpoints:
+    """The family `/v1/connect/intentions`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def paths(self) -> Paths:
+        """Every path with its methods."""
+        return {
+            "/v1/connect/intentions": {"GET": Method(self.list_all, reading("intentions"))},
+            "/v1/connect/intentions/exact": {
+                "GET": Method(self.get, reading("intentions")),
+                "PUT": Method(self.put, IN_HANDLER),
+                "DELETE": Method(self.delete, IN_HANDLER),
+            },
+            "/v1/connect/intentions/match": {"GET": Method(self.match, reading("intentions"))},
+            "/v1/connect/intentions/check": {"GET": Method(self.check, reading("intentions"))},
+        }
+
+    async def list_all(self, call: Call) -> Answer:
+        """Every intention, highest precedence first."""
+
+        def read(state: State) -> Found:
+            rows = list_intentions(state, self._api.entries)
+            return Found([row.to_json() for row in rows], (("config", KIND),))
+
+        return await answer_read(self._api.parking, call, read)
+
+    async def get(self, call: Call) -> Answer:
+        """The intention of exactly that pair; 404 if there is none."""
+        source, destination = _name(call, "source"), _name(call, "destination")
+
+        def read(state: State) -> Found:
+            row = find_intention(state, self._api.entries, source, destination)
+            topics = (("intentions", destination),)
+            return Found(None, topics, missing="Intention not found") if row is None else Found(row.to_json(), topics)
+
+        return await answer_read(self._api.parking, call, read, quiet=True)
+
+    async def put(self, call: Call) -> Answer:
+        """Write one intention. True."""
+        source, destination = _name(call, "source"), _name(call, "destination")
+        self._api.gate.check(call.caller, Verb.WRITE_INTENTION, destination)
+        part = decode_source(parse_json(call.body), destination, source)
+        async with self._api.policy_lock:
+            check_source_write(self._api.entries, part, destination)
+            return json_answer(await self._api.submit(PutIntention(destination, source_body(part))))
+
+    async def delete(self, call: Call) -> Answer:
+        """Delete one intention. True, also if there was none."""
+        source, destination = _name(call, "source"), _name(call, "destination")
+        self._api.gate.check(call.caller, Verb.WRITE_INTENTION, destination)
+        async with self._api.policy_lock:
+            return json_answer(await self._api.submit(DeleteIntention(destination, {"Name": source})))
+
+    async def match(self, call: Call) -> Answer:
+        """What could decide for a source or a destination: `{name: [intentions]}`, for each name asked."""
+        by = call.query.first("by")
+        names = [_plain_name(text, "name") for text in call.query.values.get("name", ()) if text]
+        if by not in {"source", "destination"}:
+            raise BadRequestError("required query parameter 'by' not set: use by=source or by=destination")
+        if not names:
+            raise BadRequestError("required query parameter 'name' not set")
+
+        def read(state: State) -> Found:
+            found = {name: self._matching(state, by, name) for name in names}
+            topics = (
+                tuple(("intentions", name) for name in (*names, ANY)) if by == "destination" else (("config", KIND),)
+            )
+            return Found({name: [row.to_json() for row in rows] for name, rows in found.items()}, topics)
+
+        return await answer_read(self._api.parking, call, read, quiet=True)
+
+    async def check(self, call: Call) -> Answer:
+        """Whether a connection from source to destination would be allowed; one with L7 permissions would not."""
+        source, destination = _name(call, "source"), _name(call, "destination")
+        if call.query.first("source-type", "consul") != "consul":
+            raise BadRequestError("source-type must be 'consul'")
+        allowed = check_allowed(self._api.entries, source, destination, self._api.default_action)
+        return json_answer({"Allowed": allowed}, pretty=call.query.pretty)
+
+    def _matching(self, state: State, by: str, name: str) -> list[IntentionRow]:
+        return match_intentions(state, self._api.entries, by, name)
+
+
+def _name(call: Call, parameter: str) -> str:
+    text = call.query.first(parameter)
+    if not text:
+        raise BadRequestError(f"required query parameter {parameter!r} not set")
+    return _plain_name(text, parameter)
+
+
+def _plain_name(text: str, parameter: str) -> str:
+    """The name in `[[partition/]namespace/]name`; both may only be `default`.
+
+    Raises:
+        BadRequestError: another namespace or partition, or too many parts.
+    """
+    *scope, name = text.split("/")
+    if not name or len(scope) > 2 or any(part != DEFAULT_NAMESPACE for part in scope):
+        raise BadRequestError(f"parameter {parameter!r}: {text[:80]!r} is not a name in the one namespace there is")
+    return name
