@@ -1,11 +1,11 @@
-"""One spelling for each path: canonical, or refused.
+r"""One spelling for each path: canonical, or refused.
 
 What is authorised is what is forwarded: policy, routes and the application all see the canonical path, so no second
 spelling of a path walks past a rule. It must never decode a character that has a meaning in a path.
 
 Canonical (RFC 3986 6.2.2): percent-encoded unreserved characters are decoded, the others upper-case; dot segments are
 removed and slashes merged. Refused: encoded slash, backslash or NUL, also doubly encoded ones and doubly encoded dots;
-overlong UTF-8; a `%` without two hexadecimal digits; characters that no path may hold raw (space, controls, `\\`, `#`,
+overlong UTF-8; a `%` without two hexadecimal digits; characters that no path may hold raw (space, controls, `\`, `#`,
 non-ASCII); a dot segment with parameters (`..;x`), which some servers take for `..`.
 """
 
