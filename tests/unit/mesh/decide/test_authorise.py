@@ -9,11 +9,14 @@ from mesh.decide.authorise import (
     ByRequest,
     Denied,
     Permit,
+    Policy,
+    Verdict,
     compile_policy,
     permit_forward,
     permit_local_app,
     protocol_of,
 )
+from mesh.decide.match import Fields
 from mesh.model.chain import Chain
 from mesh.model.endpoint import Export, ExportSet
 from mesh.model.identity import Kind, SpiffeId, service_id
@@ -25,22 +28,34 @@ WEB = service_id(TD, "dc1", "web")
 ALLOW, DENY = Action.ALLOW, Action.DENY
 
 
-def intention(source, action=None, *permissions, destination="api", precedence=None):
+def intention(
+    source: str,
+    action: Action | None = None,
+    *permissions: Permission,
+    destination: str = "api",
+    precedence: int | None = None,
+) -> Intention:
     if precedence is None:
         precedence = (9 if source != "*" else 8) if destination != "*" else (6 if source != "*" else 5)
     return Intention(source, destination, precedence, action, permissions)
 
 
-def policy(*intentions, protocol="http", default=DENY):
+def policy(*intentions: Intention, protocol: str = "http", default: Action = DENY) -> Policy:
     return compile_policy(IntentionSet("api", 7, protocol, default, intentions), TD)
 
 
-def allowed(verdict):
+def allowed(verdict: Verdict) -> bool:
     assert isinstance(verdict, (Permit, Denied))
     return isinstance(verdict, Permit)
 
 
-def ask(permission_list, method=b"GET", path=b"/", fields=(), default=DENY):
+def ask(
+    permission_list: list[Permission],
+    method: bytes = b"GET",
+    path: bytes = b"/",
+    fields: Fields = (),
+    default: Action = DENY,
+) -> bool:
     return allowed(policy(intention("web", None, *permission_list), default=default).request(WEB, method, path, fields))
 
 
@@ -65,7 +80,7 @@ def ask(permission_list, method=b"GET", path=b"/", fields=(), default=DENY):
         ((intention("web", ALLOW, destination="db"),), DENY, False),
     ],
 )
-def test_first_match_by_precedence_decides(intentions, default, expected):
+def test_first_match_by_precedence_decides(intentions: tuple[Intention, ...], default: Action, expected: bool) -> None:
     """The intention of the highest precedence whose source matches decides; none leaves the default policy."""
     assert expected == allowed(policy(*intentions, default=default).connection(WEB))
 
@@ -80,7 +95,7 @@ def test_first_match_by_precedence_decides(intentions, default, expected):
         SpiffeId(TD, Kind.SERVICE, "dc1", "web", "team"),
     ],
 )
-def test_only_services_of_this_trust_domain_may_call(source):
+def test_only_services_of_this_trust_domain_may_call(source: SpiffeId) -> None:
     """Another trust domain, an identity that is no service and another namespace are denied even when all is allowed."""
     open_policy = policy(intention("*", ALLOW), default=ALLOW)
     verdict = open_policy.connection(source)
@@ -89,12 +104,12 @@ def test_only_services_of_this_trust_domain_may_call(source):
     assert not allowed(open_policy.request(source, b"GET", b"/", ()))
 
 
-def test_the_datacenter_is_ignored():
+def test_the_datacenter_is_ignored() -> None:
     """Consul compares trust domain, namespace and service only."""
     assert allowed(policy(intention("web", ALLOW)).connection(service_id(TD, "dc9", "web")))
 
 
-def test_missing_intentions_deny():
+def test_missing_intentions_deny() -> None:
     """No intention set is not an empty one: it denies whatever the default would be."""
     verdict = compile_policy(None, TD).connection(WEB)
     assert Denied("this proxy has no intentions yet", "no intentions") == verdict
@@ -102,25 +117,25 @@ def test_missing_intentions_deny():
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "", "udp"])
-def test_permissions_on_a_destination_that_is_not_http_deny(protocol):
+def test_permissions_on_a_destination_that_is_not_http_deny(protocol: str) -> None:
     """An L7 intention acts as deny on a tcp destination."""
     verdict = policy(intention("web", None, Permission(ALLOW)), protocol=protocol, default=ALLOW).connection(WEB)
     assert not allowed(verdict)
 
 
-def test_bytes_that_are_not_http_are_denied_where_permissions_apply():
+def test_bytes_that_are_not_http_are_denied_where_permissions_apply() -> None:
     """An opaque stream is judged by the L4 action, and denied where there are permissions."""
     assert not allowed(policy(intention("web", None, Permission(ALLOW)), default=ALLOW).opaque(WEB))
     assert allowed(policy(intention("web", ALLOW)).opaque(WEB))
 
 
 @pytest.mark.parametrize("broken", [intention("web"), intention("web", ALLOW, Permission(ALLOW))])
-def test_an_intention_with_neither_or_both_denies(broken):
+def test_an_intention_with_neither_or_both_denies(broken: Intention) -> None:
     """Action xor permissions; anything else is no leave."""
     assert not allowed(policy(broken, default=ALLOW).request(WEB, b"GET", b"/", ()))
 
 
-def test_permissions_are_ordered_and_the_first_match_is_final():
+def test_permissions_are_ordered_and_the_first_match_is_final() -> None:
     """A deny before an allow wins, and the other way round; no match is the default, not the next intention."""
     deny_admin = Permission(DENY, HttpMatch(path_prefix="/admin"))
     allow_all = Permission(ALLOW)
@@ -146,12 +161,12 @@ def test_permissions_are_ordered_and_the_first_match_is_final():
         (HttpMatch(path_exact="/a", methods=("GET",)), b"POST", b"/a", False),
     ],
 )
-def test_paths_and_methods(match, method, path, expected):
+def test_paths_and_methods(match: HttpMatch, method: bytes, path: bytes, expected: bool) -> None:
     """Exact, prefix of characters, full-match regex; methods are case-sensitive for an allow."""
     assert expected == ask([Permission(ALLOW, match)], method, path)
 
 
-def test_a_deny_sees_through_parameters_and_letter_case_of_methods():
+def test_a_deny_sees_through_parameters_and_letter_case_of_methods() -> None:
     """`/admin;x=1` is `/admin` to some servers, `get` may be GET to others: a deny holds for both."""
     deny = Permission(DENY, HttpMatch(path_exact="/admin", methods=("GET",)))
     assert not ask([deny], b"GET", b"/admin;x=1", default=ALLOW)
@@ -192,14 +207,14 @@ TWO = ((b"x-a", b"1"), (b"x-a", b"2"))
         (HeaderMatch("x-a", prefix="c", invert=True), ((b"x-a", b"b" * 8193),), False, True),
     ],
 )
-def test_headers(header, fields, allow, deny):
+def test_headers(header: HeaderMatch, fields: Fields, allow: bool, deny: bool) -> None:
     """Names without case; every line must hold for an allow, any line or the joined one for a deny."""
     match = HttpMatch(headers=(header,))
     assert allow == ask([Permission(ALLOW, match)], fields=fields)
     assert deny == (not ask([Permission(DENY, match)], fields=fields, default=ALLOW))
 
 
-def test_all_headers_must_hold():
+def test_all_headers_must_hold() -> None:
     """Header rules of one permission are joined by and."""
     match = HttpMatch(headers=(HeaderMatch("a", exact="1"), HeaderMatch("b", exact="2")))
     assert ask([Permission(ALLOW, match)], fields=((b"a", b"1"), (b"b", b"2")))
@@ -218,13 +233,13 @@ def test_all_headers_must_hold():
         HttpMatch(headers=(HeaderMatch("x", exact="1", prefix="2"),)),
     ],
 )
-def test_a_rule_that_cannot_be_used_counts_against_the_caller(match):
+def test_a_rule_that_cannot_be_used_counts_against_the_caller(match: HttpMatch) -> None:
     """A broken allow never matches, a broken deny always does."""
     assert not ask([Permission(ALLOW, match)])
     assert not ask([Permission(DENY, match), Permission(ALLOW)], default=ALLOW)
 
 
-def test_verdicts_are_cached_per_source():
+def test_verdicts_are_cached_per_source() -> None:
     """The same caller gets the same permit object under one policy, and the cache stays bounded."""
     one = policy(intention("*", ALLOW))
     assert one.connection(WEB) is one.connection(service_id(TD, "dc1", "web"))
@@ -233,7 +248,7 @@ def test_verdicts_are_cached_per_source():
     assert allowed(one.connection(WEB))
 
 
-def test_a_verdict_names_its_rule():
+def test_a_verdict_names_its_rule() -> None:
     """The log says which rule decided."""
     verdict = policy(intention("web", None, Permission(ALLOW), Permission(DENY))).connection(WEB)
     assert isinstance(verdict, ByRequest)
@@ -248,7 +263,7 @@ def test_a_verdict_names_its_rule():
     assert hash(denied) == hash(policy(intention("web", DENY)).connection(WEB))
 
 
-def test_a_permit_is_only_granted():
+def test_a_permit_is_only_granted() -> None:
     """Nobody else builds, copies, stores or changes one."""
     permit = permit_local_app(Local("web", "vm", "dc1", TD))
     assert permit.source.endswith("/svc/web")
@@ -275,7 +290,9 @@ def test_a_permit_is_only_granted():
         ((), "k8s", False),
     ],
 )
-def test_a_gateway_forwards_only_what_is_exported(consumers, network, expected):
+def test_a_gateway_forwards_only_what_is_exported(
+    consumers: tuple[str, ...], network: str | None, expected: bool
+) -> None:
     """Default none; a service must be exported to the caller's network, or to some network when it is not known."""
     exports = ExportSet("vm", 1, (Export("api", consumers),))
     assert expected == allowed(permit_forward(exports, "api", network))
@@ -283,12 +300,12 @@ def test_a_gateway_forwards_only_what_is_exported(consumers, network, expected):
     assert not allowed(permit_forward(None, "api", network))
 
 
-def test_a_wildcard_export_covers_every_service():
+def test_a_wildcard_export_covers_every_service() -> None:
     """`*` exports all services of the network."""
     assert allowed(permit_forward(ExportSet("vm", 1, (Export("*", ("k8s",)),)), "db", "k8s"))
 
 
-def test_the_protocols_that_are_parsed_as_http():
+def test_the_protocols_that_are_parsed_as_http() -> None:
     """http, http2 and grpc are HTTP, all else is opaque."""
     protocols = ["http", "http2", "grpc", "tcp", "x"]
-    assert ["http", "http", "http", "tcp", "tcp"] == [protocol_of(Chain("s", 1, name, (), ())) for name in protocols]
+    assert [protocol_of(Chain("s", 1, name, (), ())) for name in protocols] == ["http", "http", "http", "tcp", "tcp"]

@@ -50,7 +50,7 @@ from mesh.decide.regex import RegexError, compile_regex
         ("()*", [b""], [b"a"]),
     ],
 )
-def test_matches_as_re2_does(pattern, yes, no):
+def test_matches_as_re2_does(pattern: str, yes: list[bytes], no: list[bytes]) -> None:
     """A full match of RE2's constructs."""
     test = compile_regex(pattern)
     assert [True] * len(yes) == [test(text) for text in yes]
@@ -65,21 +65,21 @@ def test_matches_as_re2_does(pattern, yes, no):
         "(" * 60 + ")" * 60, "((((){1000}){1000}){1000}){1000}", "((a{100}){100}){100}", r"[\b]",
     ],
 )  # fmt: skip
-def test_what_is_malformed_or_not_offered_is_refused(pattern):
+def test_what_is_malformed_or_not_offered_is_refused(pattern: str) -> None:
     """The operator gets a text, the proxy never runs it."""
     with pytest.raises(RegexError, match=r"."):
         compile_regex(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+b", "(a|aa)+b", "(.*a){12}b", "(a|b)*a(a|b){15}c", ".*.*.*.*=.*"])
-def test_no_expression_backtracks(pattern):
+def test_no_expression_backtracks(pattern: str) -> None:
     """Expressions that hold a backtracking engine for ages are answered, and right."""
     test = compile_regex(pattern)
     assert not test(b"a" * 4000)
     assert not test(b"ab" * 2000 + b"x")
 
 
-def test_the_cache_of_states_is_bounded_and_stays_right():
+def test_the_cache_of_states_is_bounded_and_stays_right() -> None:
     """More states than are kept: thrown away and built anew, with the same answers."""
     test = compile_regex("(a|b)*a(a|b){12}")
     state = 12345
@@ -94,7 +94,7 @@ def test_the_cache_of_states_is_bounded_and_stays_right():
 _ATOMS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", "c", r"\w", "(?i:A)"])
 
 
-def _grow(inner):
+def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.lists(inner, min_size=1, max_size=3).map("".join),
         st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
@@ -107,7 +107,7 @@ def _grow(inner):
     st.recursive(_ATOMS, _grow, max_leaves=6),
     st.lists(st.binary(max_size=5) | st.text("abcA", max_size=5).map(str.encode), max_size=5),
 )
-def test_agrees_with_python(pattern, texts):
+def test_agrees_with_python(pattern: str, texts: list[bytes]) -> None:
     """Any expression both engines know gives the same answer on any bytes."""
     test = compile_regex(pattern)
     reference = re.compile(pattern.encode(), re.DOTALL)
@@ -117,7 +117,7 @@ def test_agrees_with_python(pattern, texts):
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from(r"ab()[]{}|*+?^$.\-,:0129idwPQExé<>=!"), max_size=20), st.binary(max_size=20))
-def test_any_pattern_is_used_or_refused(pattern, text):
+def test_any_pattern_is_used_or_refused(pattern: str, text: bytes) -> None:
     """No pattern raises anything but RegexError, and a used one answers."""
     try:
         test = compile_regex(pattern)
