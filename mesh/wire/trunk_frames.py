@@ -1,0 +1,194 @@
+"""The trunk's frames, ALPN `linkspan-trunk/1`: layout, bounds, codes, and how heads are written.
+
+A frame is an 8 byte header and a payload: stream u32, kind u8, flags u8, length u16, big-endian. The side that dialled
+opens streams, numbered 1, 2, 3, ... in order. Stream 0 is the trunk itself (WINDOW, PING, GOAWAY).
+
+| kind | payload |
+|---|---|
+| OPEN | u8 protocol (0 TCP, 1 HTTP); for HTTP then u32 time left in ms (0: no end), u8, u16, u8 lengths of method, target and traceparent, these three, and a field block |
+| HEAD | u16 status, field block |
+| DATA | bytes |
+| TRAILERS | field block; ends its side of the stream |
+| END | none; ends its side of the stream |
+| RESET | u32 code; ends both sides |
+| WINDOW | u32 bytes that may be sent more |
+| PING | 8 bytes; with flag ACK the answer |
+| GOAWAY | u32 last stream that is served, u32 code, UTF-8 text for the log |
+
+Flag END on OPEN, HEAD and DATA ends the sender's side. Flag MORE on OPEN, HEAD and TRAILERS: the payload goes on in the next
+frame, which must be of the same stream and kind. A field block is u8 count, a u16 length for each name and value, then
+the names and values: nothing in a head is found by looking for a delimiter, so there is nothing to smuggle.
+
+The windows that both sides start with are part of the protocol: 64 KiB for a stream, 1 MiB for the trunk.
+"""
+
+import enum
+import struct
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+ALPN = "linkspan-trunk/1"
+
+HEADER = struct.Struct("!IBBH")
+HEADER_BYTES = HEADER.size
+MAX_PAYLOAD_BYTES = 16 * 1024 - HEADER_BYTES
+"""A full frame is one full TLS record."""
+MAX_HEAD_BYTES = 64 * 1024
+MAX_TRACE_BYTES = 255
+STREAM_WINDOW_BYTES = 64 * 1024
+TRUNK_WINDOW_BYTES = 1024 * 1024
+MAX_WINDOW_BYTES = 2**31 - 1
+MAX_STREAM_ID = 2**32 - 1
+MAX_TIMEOUT_MS = 2**32 - 1
+
+OPEN, HEAD, DATA, TRAILERS, END, RESET, WINDOW, PING, GOAWAY = range(1, 10)
+
+FLAG_END = 1
+FLAG_MORE = 2
+FLAG_ACK = 1
+
+PROTOCOL_TCP = 0
+PROTOCOL_HTTP = 1
+
+U16 = struct.Struct("!H")
+U32 = struct.Struct("!I")
+TWO_U32 = struct.Struct("!II")
+_OPEN_HTTP = struct.Struct("!BIBHB")
+_MAX_FIELDS = 255
+_LENGTHS = tuple(struct.Struct(f"!{2 * count}H") for count in range(_MAX_FIELDS + 1))
+
+
+class Code(enum.IntEnum):
+    """Why a stream was reset or a trunk left."""
+
+    DONE = 0
+    """No error: the trunk is replaced or its process ends."""
+    REFUSED = 1
+    """Not begun: it may be sent again elsewhere."""
+    CANCELLED = 2
+    """The sender needs it no more."""
+    DENIED = 3
+    """Policy says no, or says no now."""
+    UNREACHABLE = 4
+    """The application could not be reached; nothing was sent to it."""
+    BROKEN = 5
+    """The application's connection broke before the end."""
+    TIMEOUT = 6
+    """It took longer than allowed."""
+    PROTOCOL = 7
+    """The other side broke the protocol."""
+    FLOW = 8
+    """More was sent than the window allowed."""
+    FLOOD = 9
+    """Too many streams opened or reset."""
+    INTERNAL = 10
+    """An error of the side that says so."""
+
+
+class TrunkError(Exception):
+    """The trunk cannot go on. `is_peer` says whose fault it is; `code` goes into the GOAWAY."""
+
+    def __init__(self, code: Code, reason: str, *, is_peer: bool = True) -> None:
+        super().__init__(f"{'the peer' if is_peer else 'this side'} broke the trunk: {reason}")
+        self.code = code
+        self.reason = reason
+        self.is_peer = is_peer
+
+
+class OpenedRequest:
+    """The head of an HTTP stream as its OPEN carries it: `block` is the encoded field block, not yet looked into."""
+
+    __slots__ = ("block", "method", "target", "timeout_ms", "trace")
+
+    def __init__(self, method: bytes, target: bytes, block: bytes, trace: bytes = b"", timeout_ms: int = 0) -> None:
+        self.method = method
+        self.target = target
+        self.block = block
+        self.trace = trace
+        self.timeout_ms = timeout_ms
+
+    def _key(self) -> tuple[bytes, bytes, bytes, bytes, int]:
+        return self.method, self.target, self.block, self.trace, self.timeout_ms
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpenedRequest) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"OpenedRequest({self.method!r}, {self.target!r}, {len(self.block)} bytes of fields)"
+
+
+def encode_fields(fields: Fields) -> bytes:
+    """Write a field block.
+
+    Raises:
+        TrunkError: ours: more than 255 fields, or one over 64 KiB (validation comes before).
+    """
+    if not fields:
+        return b"\0"
+    try:
+        parts = tuple(chain.from_iterable(fields))
+        return b"%c%b%b" % (len(fields), _LENGTHS[len(fields)].pack(*map(len, parts)), b"".join(parts))
+    except (IndexError, struct.error) as error:
+        raise TrunkError(Code.INTERNAL, "the head does not fit a field block", is_peer=False) from error
+
+
+def decode_fields(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Read a field block. What the names and values hold is not looked at: that is `mesh.wire.head`.
+
+    Raises:
+        TrunkError: its lengths are not those of its content.
+    """
+    if not block:
+        raise TrunkError(Code.PROTOCOL, "an empty field block")
+    count = block[0]
+    lengths = _LENGTHS[count]
+    start = 1 + lengths.size
+    if len(block) < start:
+        raise TrunkError(Code.PROTOCOL, "a field block shorter than its lengths")
+    bounds = tuple(accumulate(lengths.unpack_from(block, 1), initial=start))
+    if bounds[-1] != len(block):
+        raise TrunkError(Code.PROTOCOL, "the lengths of a field block are not those of its content")
+    parts = iter([block[begin:end] for begin, end in pairwise(bounds)])
+    return list(zip(parts, parts, strict=True))
+
+
+def encode_request(request: OpenedRequest) -> bytes:
+    """The payload of an OPEN for HTTP.
+
+    Raises:
+        TrunkError: ours: a part is too long for its length.
+    """
+    method, target, trace = request.method, request.target, request.trace
+    try:
+        lengths = _OPEN_HTTP.pack(PROTOCOL_HTTP, request.timeout_ms, len(method), len(target), len(trace))
+    except struct.error as error:
+        raise TrunkError(Code.INTERNAL, "the request line does not fit an OPEN", is_peer=False) from error
+    return b"%b%b%b%b%b" % (lengths, method, target, trace, request.block)
+
+
+def decode_request(payload: bytes) -> OpenedRequest:
+    """Read the payload of an OPEN for HTTP.
+
+    Raises:
+        TrunkError: it is shorter than its lengths say.
+    """
+    if len(payload) < _OPEN_HTTP.size:
+        raise TrunkError(Code.PROTOCOL, "an OPEN shorter than its lengths")
+    _, timeout_ms, method_bytes, target_bytes, trace_bytes = _OPEN_HTTP.unpack_from(payload)
+    target_at = _OPEN_HTTP.size + method_bytes
+    trace_at = target_at + target_bytes
+    block_at = trace_at + trace_bytes
+    if len(payload) <= block_at:
+        raise TrunkError(Code.PROTOCOL, "an OPEN shorter than its lengths")
+    return OpenedRequest(
+        payload[_OPEN_HTTP.size : target_at],
+        payload[target_at:trace_at],
+        payload[block_at:],
+        payload[trace_at:block_at],
+        timeout_ms,
+    )

@@ -1,0 +1,201 @@
+"""What one side of a trunk sends: frames ready to leave, what waits per stream for its windows, and its turn.
+
+It must never hold a reference to bytes that its caller may overwrite, and never join what it can hand over in pieces twice.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from mesh.wire.trunk_events import Bytes, Stream, TrunkLimits
+from mesh.wire.trunk_frames import (
+    DATA,
+    END,
+    FLAG_ACK,
+    FLAG_END,
+    FLAG_MORE,
+    HEAD,
+    HEADER,
+    HEADER_BYTES,
+    MAX_PAYLOAD_BYTES,
+    PING,
+    TRAILERS,
+    TRUNK_WINDOW_BYTES,
+    U16,
+)
+
+
+class Outbox:
+    """The sending half. `ended` is called with each stream whose side has ended here."""
+
+    def __init__(self, limits: TrunkLimits, ended: Callable[[Stream], None]) -> None:
+        self.limits = limits
+        self.send_window = TRUNK_WINDOW_BYTES
+        self.pong = b""
+        self.writable: list[Stream] = []
+        self._ended = ended
+        self._out: list[bytes | memoryview] = []
+        self._out_bytes = 0
+        self._ready: deque[Stream] = deque()
+        self._queued_bytes = 0
+        self._waiting: list[Stream] = []
+
+    def send_head(self, stream: Stream, status: int, block: bytes, *, end: bool) -> None:
+        """Send a response's head; `end`: without a body."""
+        if not stream.is_open or stream.end_sent:
+            return
+        self.frame(stream.id, HEAD, FLAG_END if end else 0, U16.pack(status) + block)
+        if end:
+            self._end(stream)
+
+    def send_data(self, stream: Stream, data: Bytes, *, end: bool = False) -> None:
+        """Send bytes, at once or when the windows allow. `data` is not used after the call. On a closed stream it is dropped."""
+        if not stream.is_open or stream.end_sent or stream.end_queued:
+            return
+        size = len(data)
+        if (
+            not stream.queue
+            and size <= stream.send_window
+            and size <= self.send_window
+            and size <= MAX_PAYLOAD_BYTES
+            and self._out_bytes < self.limits.stream_queue_bytes
+        ):
+            if size or end:
+                stream.send_window -= size
+                self.send_window -= size
+                stream.moved_bytes += size
+                self._out.append(HEADER.pack(stream.id, DATA, FLAG_END if end else 0, size))
+                self._out.append(bytes(data))
+                self._out_bytes += HEADER_BYTES + size
+            if end:
+                self._end(stream)
+            return
+        if size:
+            stream.queue.append(memoryview(bytes(data)))
+            stream.queued_bytes += size
+            self._queued_bytes += size
+        stream.end_queued = stream.end_queued or end
+        self.make_ready(stream)
+
+    def send_end(self, stream: Stream, trailers: bytes | None = None) -> None:
+        """End this side of the stream, after everything that waits; `trailers` is a field block."""
+        if not stream.is_open or stream.end_sent or stream.end_queued:
+            return
+        stream.trailers = trailers
+        if stream.queue:
+            stream.end_queued = True
+            self.make_ready(stream)
+        else:
+            self._frame_end(stream)
+
+    def has_room(self, stream: Stream) -> bool:
+        """Whether to go on sending. After a False the stream turns up in `writable` once there is room again."""
+        if stream.queued_bytes < self.limits.stream_queue_bytes and not self.is_congested:
+            return True
+        if not stream.is_waiting and stream.is_open:
+            stream.is_waiting = True
+            self._waiting.append(stream)
+        return False
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether so much waits for this trunk that no stream should add to it."""
+        return self._queued_bytes + self._out_bytes >= self.limits.trunk_queue_bytes
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `take` would return bytes now."""
+        return bool(self._out or self.pong or (self._ready and self.send_window > 0))
+
+    def take(self, at_least_bytes: int) -> bytes:
+        """What to write next: frames of about `at_least_bytes` together, streams in turn; empty when nothing may be sent."""
+        if self.pong:
+            pong, self.pong = self.pong, b""
+            self.frame(0, PING, FLAG_ACK, pong)
+        ready = self._ready
+        while ready and self._out_bytes < at_least_bytes and self.send_window > 0:
+            stream = ready.popleft()
+            stream.is_ready = False
+            if stream.is_open:
+                self._frame_queued(stream)
+                self.make_ready(stream)
+        out, self._out, self._out_bytes = self._out, [], 0
+        if self._waiting:
+            self._wake()
+        return b"".join(out)
+
+    def frame(self, stream_id: int, kind: int, flags: int, payload: bytes) -> None:
+        size = len(payload)
+        if size > MAX_PAYLOAD_BYTES:
+            for at in range(0, size - MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES):
+                self.frame(stream_id, kind, FLAG_MORE, payload[at : at + MAX_PAYLOAD_BYTES])
+            payload = payload[(size - 1) // MAX_PAYLOAD_BYTES * MAX_PAYLOAD_BYTES :]
+            size = len(payload)
+        self._out.append(HEADER.pack(stream_id, kind, flags, size) + payload)
+        self._out_bytes += HEADER_BYTES + size
+
+    def forget(self, stream: Stream) -> None:
+        """Drop what waits for a stream."""
+        self._queued_bytes -= stream.queued_bytes
+        stream.queued_bytes = 0
+        stream.queue.clear()
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._ready.clear()
+        self._out.clear()
+        self._out_bytes = 0
+        self.pong = b""
+
+    def make_ready(self, stream: Stream) -> None:
+        waits = stream.send_window > 0 if stream.queue else stream.end_queued and not stream.end_sent
+        if waits and stream.is_open and not stream.is_ready:
+            stream.is_ready = True
+            self._ready.append(stream)
+
+    def _frame_queued(self, stream: Stream) -> None:
+        """One DATA frame of what waits, as far as the windows go, and the end if it is the last."""
+        room = min(MAX_PAYLOAD_BYTES, stream.send_window, self.send_window)
+        queue, pieces, size = stream.queue, [], 0
+        while queue and size < room:
+            piece = queue[0]
+            if len(piece) <= room - size:
+                queue.popleft()
+            else:
+                queue[0] = piece[room - size :]
+                piece = piece[: room - size]
+            pieces.append(piece)
+            size += len(piece)
+        is_last = stream.end_queued and not queue and stream.trailers is None
+        if size:
+            stream.send_window -= size
+            self.send_window -= size
+            stream.moved_bytes += size
+            stream.queued_bytes -= size
+            self._queued_bytes -= size
+            self._out.append(HEADER.pack(stream.id, DATA, FLAG_END if is_last else 0, size))
+            self._out += pieces
+            self._out_bytes += HEADER_BYTES + size
+        if is_last and size:
+            self._end(stream)
+        elif stream.end_queued and not queue:
+            self._frame_end(stream)
+
+    def _frame_end(self, stream: Stream) -> None:
+        if stream.trailers is None:
+            self.frame(stream.id, END, 0, b"")
+        else:
+            self.frame(stream.id, TRAILERS, 0, stream.trailers)
+        self._end(stream)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for stream in waiting:
+            if stream.is_open and (stream.queued_bytes >= self.limits.stream_queue_bytes or self.is_congested):
+                self._waiting.append(stream)
+            else:
+                stream.is_waiting = False
+                self.writable.append(stream)
+
+    def _end(self, stream: Stream) -> None:
+        stream.end_sent = True
+        self._ended(stream)
