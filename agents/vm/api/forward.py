@@ -4,7 +4,9 @@ The connection to the catalog carries the node's certificate, and with it the no
 endpoints for hosts and proxies are not forwarded, and a write needs a token of the caller's own.
 """
 
+from posixpath import normpath
 from typing import Protocol
+from urllib.parse import unquote
 
 import msgspec
 
@@ -76,13 +78,13 @@ def refuse_lending(call: Call) -> None:
     Raises:
         CallError: it is an endpoint for hosts and proxies, or a write without a token.
     """
-    path = call.target.partition("?")[0]
-    if not path.startswith("/v1/") or "%2f" in path.lower() or "/../" in f"{path}/" or "//" in path:
-        raise CallError(404, "there is no such path here: the API is under /v1/")
-    if path.lower().startswith(OWN_PREFIX):
+    path = unquote(call.target.partition("?")[0], "latin-1")
+    if f"{normpath(path)}/".lower().startswith(OWN_PREFIX):
         raise CallError(
             403, "Permission denied: this endpoint is for hosts and proxies, not for callers of the agent's API"
         )
+    if not path.startswith("/v1/") or {".", ".."} & set(path.split("/")):
+        raise CallError(404, "there is no such path here: the API is under /v1/")
     names = {name for name, value in call.headers if value}
     has_token = bool(names & {"x-consul-token", "authorization"} or call.query.get("token"))
     if call.method not in _READS and not has_token:
