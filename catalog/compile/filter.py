@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from catalog.compile.pattern import PatternError, compile_pattern
+from mesh.decide.regex import RegexError, compile_regex
 
 MAX_LENGTH = 64 * 1024
 MAX_DEPTH = 64
@@ -192,9 +192,9 @@ class _Parser:
     def _pattern(self, get: Get) -> Test:
         at = self._peek().at
         try:
-            return _matches(get, compile_pattern(self._value()))
-        except PatternError as error:
-            raise FilterError(f"filter: at position {at}: {error}") from error
+            return _matches(get, _searching(self._value()))
+        except RegexError as error:
+            raise FilterError(f"filter: the regular expression at position {at}: {error}") from error
 
     def _selector(self) -> Get:
         token = self._peek()
@@ -297,6 +297,19 @@ def _is_empty(get: Get, *, negated: bool) -> Test:
         raise FilterError("filter: 'is empty' works on lists and maps only")
 
     return test
+
+
+def _searching(pattern: str) -> Callable[[str], bool]:
+    """A search (a match anywhere) in time linear in the text, which a client may have chosen.
+
+    Raises:
+        RegexError: the pattern cannot be used.
+    """
+    compile_regex(
+        pattern
+    )  # alone first: what closes a group that it did not open must not become valid by our wrapping
+    search = compile_regex(f"(?s:.*(?:{pattern}).*)")
+    return lambda text: search(text.encode("utf-8", "surrogatepass"))
 
 
 def _matches(get: Get, search: Callable[[str], bool]) -> Test:

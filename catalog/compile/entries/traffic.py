@@ -10,7 +10,7 @@ import msgspec
 from catalog.compile.entries.duration import Duration
 from catalog.compile.entries.reader import ConfigEntryError, EntryHead, EntryValue
 from catalog.compile.filter import FilterError, parse_filter
-from catalog.compile.pattern import PatternError, compile_pattern
+from mesh.decide.regex import RegexError, compile_regex
 from mesh.model.names import InvalidNameError, check_label
 
 _SCOPE = ("Namespace", "Partition")
@@ -336,10 +336,10 @@ def check_paths(exact: str, prefix: str, regex: str, at: str) -> None:
 
 
 def check_regex(regex: str, at: str) -> None:
-    """A regular expression in the syntax that RE2 and Python share, so that no proxy can choke on it."""
+    """A regular expression that proxies can use."""
     try:
-        compile_pattern(regex)
-    except PatternError as error:
+        compile_regex(regex)
+    except RegexError as error:
         raise ConfigEntryError(400, f"Config entry: {at}: {error}") from error
 
 
