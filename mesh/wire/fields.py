@@ -49,8 +49,26 @@ _NOT_IN_TRAILERS = CONNECTION_FIELDS | {
     b"range",
 }
 
+MAX_NAME_BYTES = 256
+_SURELY_SMALL_BYTES = MAX_HEAD_BYTES - MAX_FIELDS * MAX_NAME_BYTES
+
 FORWARDED_CERT = b"x-forwarded-client-cert"
 _TRUST_PREFIX = b"x-linkspan-"
+
+
+# The usual names, so that a head costs one lookup a field; others are checked one by one.
+_END_TO_END = frozenset(
+    b"accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-origin age allow"
+    b" authorization cache-control content-disposition content-encoding content-language content-length content-location"
+    b" content-range content-security-policy content-type cookie date dnt etag expect expires forwarded from"
+    b" grpc-accept-encoding grpc-encoding grpc-message grpc-status grpc-timeout host if-match if-modified-since"
+    b" if-none-match if-range if-unmodified-since last-modified link location origin pragma priority range referer"
+    b" retry-after sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user server server-timing set-cookie"
+    b" strict-transport-security traceparent tracestate upgrade-insecure-requests user-agent vary via www-authenticate"
+    b" x-b3-parentspanid x-b3-sampled x-b3-spanid x-b3-traceid x-content-type-options x-forwarded-for x-forwarded-host"
+    b" x-forwarded-port x-forwarded-proto x-frame-options x-real-ip x-request-id x-requested-with".split()
+)
+_LOWER = {spelling: name for name in _END_TO_END | CONNECTION_FIELDS for spelling in (name, name.title(), name.upper())}
 
 
 class HeadError(ValueError):
@@ -73,19 +91,25 @@ def validate_fields(fields: Fields, head_bytes: int = 0) -> list[tuple[bytes, by
     """
     if len(fields) > MAX_FIELDS:
         raise HeadError(431, f"more than {MAX_FIELDS} header fields")
-    if not fields:
-        return []
-    names, values = zip(*fields, strict=True)
-    # One pass in C over all names and one over all values: a character outside the allowed ones is left over.
-    all_names = b"\n".join(names)
-    all_values = b"".join(values)
-    if head_bytes + len(all_names) + len(all_values) + FIELD_OVERHEAD_BYTES * len(fields) > MAX_HEAD_BYTES:
-        raise HeadError(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
-    if b"" in names or len(all_names.translate(None, TOKEN)) != len(fields) - 1:
-        raise HeadError(400, "a header name is empty or holds a character that no token may hold")
-    if all_values.translate(None, _VALUE):
+    known = _LOWER.get
+    checked = [(known(name) or _check_name(name), value) for name, value in fields]
+    # One pass in C over all values: a character outside the allowed ones is left over.
+    values = b"".join([value for _, value in fields])
+    if values.translate(None, _VALUE):
         raise HeadError(400, "a header value holds a control character")
-    return list(zip(all_names.lower().split(b"\n"), values, strict=True))
+    size_bytes = head_bytes + len(values) + FIELD_OVERHEAD_BYTES * len(fields)
+    if size_bytes > _SURELY_SMALL_BYTES and size_bytes + sum(len(name) for name, _ in fields) > MAX_HEAD_BYTES:
+        raise HeadError(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
+    return checked
+
+
+def _check_name(name: bytes) -> bytes:
+    """The name in lower case; the way for names that are not among the usual ones."""
+    if not name or name.translate(None, TOKEN):
+        raise HeadError(400, "a header name is empty or holds a character that no token may hold")
+    if len(name) > MAX_NAME_BYTES:
+        raise HeadError(431, f"a header name is longer than {MAX_NAME_BYTES} bytes")
+    return name.lower()
 
 
 def validate_trailers(fields: Fields) -> list[tuple[bytes, bytes]]:
@@ -115,6 +139,20 @@ def is_trust_field(name: bytes) -> bool:
         return False
     plain = name.replace(b"_", b"-")
     return plain == FORWARDED_CERT or plain.startswith(_TRUST_PREFIX)
+
+
+def forwardable(fields: Fields, keep_upgrade: bool = False) -> list[tuple[bytes, bytes]]:
+    """`strip_hop_by_hop` and `strip_trust_fields` in one pass, for the hot path."""
+    usual = _END_TO_END
+    kept = [field for field in fields if field[0] in usual or _goes_on(field[0])]
+    if len(kept) == len(fields):
+        return kept
+    # Something ends here, and Connection may list more.
+    return strip_trust_fields(strip_hop_by_hop(fields, keep_upgrade))
+
+
+def _goes_on(name: bytes) -> bool:
+    return name not in CONNECTION_FIELDS and not is_trust_field(name)
 
 
 def strip_hop_by_hop(fields: Fields, keep_upgrade: bool = False) -> list[tuple[bytes, bytes]]:

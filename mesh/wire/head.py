@@ -8,6 +8,7 @@ It must never repair a head: valid as it stands, or `HeadError` with the answer'
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -19,6 +20,7 @@ from mesh.wire.fields import (
     TOKEN,
     Fields,
     HeadError,
+    forwardable,
     is_trust_field,
     list_members,
     strip_hop_by_hop,
@@ -37,6 +39,7 @@ __all__ = [
     "HeadError",
     "ValidHead",
     "ValidResponse",
+    "forwardable",
     "strip_hop_by_hop",
     "strip_trust_fields",
     "validate_fields",
@@ -57,10 +60,9 @@ MAX_METHOD_BYTES = 32
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}))(?::([0-9]{1,5}))?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/[^#]*|\?[^#]*)?", re.IGNORECASE)
-_DIGITS = re.compile(rb"[0-9]{1,16}")
-_INTERESTING = frozenset(
-    (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"keep-alive")
-)
+_MAX_DIGITS = 16
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"))
+_INTERESTING = CONNECTION_FIELDS | {b"host", b"content-length", b"expect"}
 # A peer that could have these removed by naming them in Connection would unframe, misroute or unmask the message.
 _NEVER_LISTED = frozenset((b"host", b"content-length", b"authorization", b"cookie", b"traceparent"))
 
@@ -105,6 +107,9 @@ def validate_head(method: bytes, target: bytes, version: str, fields: Fields) ->
     found = _collect(checked)
     length = _request_length(found, version)
     target, host = _target_and_host(method, target, found)
+    if len(found) == 1 or (len(found) == 2 and b"content-length" in found):
+        # Host and at most a length: nothing below can apply.
+        return ValidHead(method, target, host, checked, length, version == "1.1")
     options = list_members(found.get(b"connection", ()))
     if options:
         _check_listed(options)
@@ -132,11 +137,9 @@ def validate_trunk_head(method: bytes, target: bytes, fields: Fields) -> ValidHe
     checked = validate_fields(fields, len(method) + len(target) + 12)
     found = _collect(checked)
     upgrade = b""
-    for name, _ in checked:
-        if name in CONNECTION_FIELDS:
-            if name != b"upgrade":
-                raise HeadError(400, f"{name.decode()} may not travel between proxies")
-            upgrade = _upgrade(found, [b"upgrade"], 0)
+    if not CONNECTION_FIELDS.isdisjoint(found):
+        _refuse_connection_fields(found, 400)
+        upgrade = _upgrade(found, [b"upgrade"], 0)
     target, host = _target_and_host(method, target, found)
     length = _content_length(found[b"content-length"]) if b"content-length" in found else CHUNKED
     return ValidHead(method, target, host, checked, length, keep_alive=True, upgrade=upgrade)
@@ -154,7 +157,7 @@ def validate_response(status: int, version: str, fields: Fields, request_method:
         raise HeadError(502, f"the application answered with status {status}")
     checked = _response_fields(fields)
     found = _collect(checked)
-    options = list_members(found.get(b"connection", ()))
+    options = list_members(found[b"connection"]) if b"connection" in found else []
     keep_alive = b"close" not in options and (version == "1.1" or b"keep-alive" in options)
     codings = found.get(b"transfer-encoding")
     lengths = found.get(b"content-length")
@@ -181,12 +184,10 @@ def validate_trunk_response(status: int, fields: Fields, request_method: bytes =
     if not 100 <= status <= 599:
         raise HeadError(502, f"the peer answered with status {status}")
     checked = _response_fields(fields)
-    lengths: list[bytes] = []
-    for name, value in checked:
-        if name in CONNECTION_FIELDS and name != b"upgrade":
-            raise HeadError(502, f"the peer's answer carries {name.decode()} between proxies")
-        if name == b"content-length":
-            lengths.append(value)
+    found = _collect(checked)
+    if not CONNECTION_FIELDS.isdisjoint(found):
+        _refuse_connection_fields(found, 502)
+    lengths = found.get(b"content-length")
     length = _response_content_length(lengths) if lengths else CHUNKED
     if request_method == b"HEAD" or status < 200 or status in {204, 304}:
         length = 0
@@ -195,15 +196,17 @@ def validate_trunk_response(status: int, fields: Fields, request_method: bytes =
 
 def _collect(fields: Fields) -> dict[bytes, list[bytes]]:
     """The values of the fields that frame or route, by name."""
-    found: dict[bytes, list[bytes]] = {}
     interesting = _INTERESTING
-    for name, value in fields:
-        if name in interesting:
-            if name in found:
-                found[name].append(value)
-            else:
-                found[name] = [value]
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in [field for field in fields if field[0] in interesting]:
+        found.setdefault(name, []).append(value)
     return found
+
+
+def _refuse_connection_fields(found: dict[bytes, list[bytes]], status: int) -> None:
+    for name in found:
+        if name in CONNECTION_FIELDS and name != b"upgrade":
+            raise HeadError(status, f"{name.decode()} may not travel between proxies")
 
 
 def _request_length(found: dict[bytes, list[bytes]], version: str) -> int:
@@ -223,9 +226,11 @@ def _request_length(found: dict[bytes, list[bytes]], version: str) -> int:
 def _content_length(values: Sequence[bytes]) -> int:
     if len(values) != 1:
         raise HeadError(400, "more than one Content-Length")
-    if not _DIGITS.fullmatch(values[0]) or int(values[0]) > MAX_CONTENT_BYTES:
+    value = values[0]
+    # bytes.isdigit knows ASCII digits only.
+    if not value.isdigit() or len(value) > _MAX_DIGITS or (length := int(value)) > MAX_CONTENT_BYTES:
         raise HeadError(400, "Content-Length is not one decimal number")
-    return int(values[0])
+    return length
 
 
 def _response_content_length(values: Sequence[bytes]) -> int:
@@ -244,7 +249,7 @@ def _response_fields(fields: Fields) -> list[tuple[bytes, bytes]]:
 
 def _target_and_host(method: bytes, target: bytes, found: dict[bytes, list[bytes]]) -> tuple[bytes, bytes]:
     """The target in origin form and the host, without port, in lower case."""
-    if not method or len(method) > MAX_METHOD_BYTES or method.translate(None, TOKEN):
+    if method not in _METHODS and (not method or len(method) > MAX_METHOD_BYTES or method.translate(None, TOKEN)):
         raise HeadError(400, "the method is no token")
     if method == b"CONNECT":
         raise HeadError(501, "CONNECT is not offered")
@@ -274,6 +279,7 @@ def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes:
     return rest if rest[:1] == b"/" else b"/" + rest
 
 
+@lru_cache(maxsize=1024)
 def _host(value: bytes) -> bytes:
     match = _HOST.fullmatch(value)
     if match is None or (match[2] is not None and int(match[2]) > 65535):

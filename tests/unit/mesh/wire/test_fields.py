@@ -9,6 +9,7 @@ from mesh.wire.fields import (
     MAX_HEAD_BYTES,
     Fields,
     HeadError,
+    forwardable,
     is_trust_field,
     list_members,
     strip_hop_by_hop,
@@ -62,9 +63,10 @@ def test_a_control_character_in_a_value_is_refused(byte: int) -> None:
 def test_bounds() -> None:
     """100 fields and 60 KiB pass, one more is 431."""
     assert len(validate_fields([(b"a", b"")] * MAX_FIELDS)) == MAX_FIELDS
+    assert validate_fields([(b"a" * 256, b"")])
     room = MAX_HEAD_BYTES - len(b"a") - 4 - 20
     assert validate_fields([(b"a", b"x" * room)], 20)
-    for fields in ([(b"a", b"")] * (MAX_FIELDS + 1), [(b"a", b"x" * (room + 1))]):
+    for fields in ([(b"a", b"")] * (MAX_FIELDS + 1), [(b"a", b"x" * (room + 1))], [(b"a" * 257, b"")]):
         with pytest.raises(HeadError) as caught:
             validate_fields(fields, 20)
         assert caught.value.status == 431
@@ -128,6 +130,16 @@ def test_a_client_says_nothing_about_who_it_is(name: bytes, expected: object) ->
     """Trust fields go, in every spelling that an application may take for them."""
     assert expected == is_trust_field(name)
     assert [(b"a", b"b")] + ([] if expected else [(name, b"v")]) == strip_trust_fields([(b"a", b"b"), (name, b"v")])
+
+
+def test_one_pass_does_what_both_do() -> None:
+    """`forwardable` is the two strips together, with and without something to strip."""
+    plain = [(b"host", b"a"), (b"x-custom", b"b")]
+    assert plain == forwardable(plain)
+    more = [*plain, (b"connection", b"x-custom, upgrade"), (b"upgrade", b"websocket"), (b"x-linkspan-a", b"1")]
+    assert forwardable(more) == [(b"host", b"a")]
+    assert forwardable(more, keep_upgrade=True) == [(b"host", b"a"), (b"connection", b"upgrade"), more[3]]
+    assert forwardable([*plain, (b"x_linkspan_a", b"1")]) == plain
 
 
 def test_list_members() -> None:

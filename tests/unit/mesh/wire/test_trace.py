@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.wire.fields import Fields
-from mesh.wire.trace import Trace, parse_traceparent, propagate
+from mesh.wire.trace import Trace, parse_traceparent, propagate, trace_id_of
 
 ID, PARENT = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 VALID = b"00-" + ID + b"-" + PARENT + b"-01"
@@ -53,6 +53,13 @@ def test_otherwise_a_trace_begins(fields: Fields) -> None:
     sent, trace_id = propagate([*fields, (b"tracestate", b"v=1"), (b"b3", b"x")], bits)
     assert trace_id == "f" * 32
     assert sent == [(b"b3", b"x"), (b"traceparent", b"00-" + b"f" * 32 + b"-" + b"f" * 16 + b"-00")]
+
+
+def test_the_trace_of_a_head_that_is_passed_on() -> None:
+    """For the log only: the id, or nothing."""
+    assert trace_id_of([(b"traceparent", VALID)]) == ID.decode()
+    assert not trace_id_of([])
+    assert not trace_id_of([(b"traceparent", VALID)] * 2)
 
 
 def test_ids_are_never_zero() -> None:
