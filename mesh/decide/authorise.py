@@ -10,7 +10,7 @@ A `Permit` is made here only (its constructor asks for this module's token) and 
 
 from collections.abc import Sequence
 
-from mesh.decide.match import Fields, HeaderTest, PathTest, RuleError
+from mesh.decide.match import Fields, HeaderTest, LineTest, RuleError, path_test
 from mesh.model.chain import Chain
 from mesh.model.endpoint import ExportSet
 from mesh.model.identity import DEFAULT_NAMESPACE, Kind, SpiffeId
@@ -91,8 +91,13 @@ class ByRequest:
     def request(self, method: bytes, path: bytes, fields: Fields) -> Permit | Denied:
         """The verdict on one request. `path` is canonical without query, `fields` have lower-case names."""
         for rule in self._rules:
-            if rule.matches(method, path, fields):
-                return rule.verdict
+            if rule.path is not None and not rule.path(path):
+                continue
+            if rule.methods and method not in rule.methods and not (rule.deny and method.upper() in rule.methods):
+                continue
+            if rule.fields and not rule.fields_hold(fields):
+                continue
+            return rule.verdict
         return self._otherwise
 
 
@@ -236,32 +241,36 @@ class _Rule:
     always denies.
     """
 
-    __slots__ = ("_broken", "_fields", "_methods", "_path", "_strict", "verdict")
+    __slots__ = ("deny", "fields", "methods", "path", "verdict")
 
     def __init__(self, permission: Permission, source: SpiffeId, rule: str) -> None:
-        self.verdict = _settle(permission.action, source, rule)
-        deny = self._strict = permission.action is not Action.ALLOW
         http = permission.http
-        self._methods = frozenset(method.encode() for method in http.methods)
-        self._broken = False
-        self._path: PathTest | None = None
-        self._fields: tuple[HeaderTest, ...] = ()
+        self.deny = permission.action is not Action.ALLOW
+        self.verdict = _settle(permission.action, source, rule)
+        self.methods = frozenset(method.encode() for method in http.methods)
+        self.path: LineTest | None = None
+        self.fields: tuple[HeaderTest, ...] = ()
         try:
-            self._path = PathTest.build(http.path_exact, http.path_prefix, http.path_regex, deny=deny)
-            self._fields = tuple(HeaderTest(header, deny=deny) for header in http.headers)
+            self.path = path_test(http.path_exact, http.path_prefix, http.path_regex, deny=self.deny)
+            self.fields = tuple(HeaderTest(header, deny=self.deny) for header in http.headers)
         except RuleError as error:
-            self._broken = True
             self.verdict = Denied(f"{rule} cannot be used: {error}", rule)
+            self.methods, self.path, self.fields = frozenset(), _always if self.deny else _never, ()
 
-    def matches(self, method: bytes, path: bytes, fields: Fields) -> bool:
-        """Whether this permission speaks about the request."""
-        if self._broken:
-            return self._strict
-        if self._methods and (method.upper() if self._strict else method) not in self._methods:
-            return False
-        if self._path is not None and not self._path.holds(path):
-            return False
-        return not self._fields or all(test.holds(fields) for test in self._fields)
+    def fields_hold(self, fields: Fields) -> bool:
+        """Whether all header rules hold."""
+        for test in self.fields:  # noqa: SIM110 - hot path: a generator costs more than the tests
+            if not test.holds(fields):
+                return False
+        return True
+
+
+def _always(_: bytes) -> bool:
+    return True
+
+
+def _never(_: bytes) -> bool:
+    return False
 
 
 def protocol_of(chain: Chain) -> str:

@@ -4,7 +4,7 @@ Rules work on bytes, so a value that is not UTF-8 cannot make a rule fail open. 
 long) must count against the caller: it matches a deny and no allow.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from mesh.decide.regex import MAX_SUBJECT_BYTES, RegexError, compile_regex
 from mesh.model.chain import HeaderRule
@@ -12,6 +12,9 @@ from mesh.model.intention import HeaderMatch
 
 Fields = Sequence[tuple[bytes, bytes]]
 """Header fields, names in lower case."""
+
+MAX_VALUE_BYTES = 64 * 1024
+"""Longer values do not occur (a head has 60 KiB); a regular expression judges `MAX_SUBJECT_BYTES`."""
 
 LineTest = Callable[[bytes], bool]
 
@@ -51,7 +54,7 @@ def line_test(rule: HeaderMatch | HeaderRule) -> LineTest:
     wanted = next(text for text in texts if text).encode()
     wanted = wanted.lower() if ignore_case else wanted
     if rule.exact:
-        test = wanted.__eq__
+        test = _equal(wanted)
     elif rule.prefix:
         test = _prefix(wanted)
     elif rule.suffix:
@@ -68,7 +71,7 @@ class HeaderTest:
     A missing field holds only an inverted rule.
     """
 
-    __slots__ = ("_deny", "_invert", "_name", "_test")
+    __slots__ = ("_deny", "_invert", "_longest", "_name", "_test")
 
     def __init__(self, rule: HeaderMatch | HeaderRule, *, deny: bool = False) -> None:
         try:
@@ -80,6 +83,7 @@ class HeaderTest:
         self._test = line_test(rule)
         self._invert = rule.invert
         self._deny = deny
+        self._longest = MAX_SUBJECT_BYTES if rule.regex else MAX_VALUE_BYTES
 
     def holds(self, fields: Fields) -> bool:
         """Whether the rule holds; names are lower-case."""
@@ -94,52 +98,32 @@ class HeaderTest:
         return all(map(self._line, values))
 
     def _line(self, value: bytes) -> bool:
-        if len(value) > MAX_SUBJECT_BYTES:
+        if len(value) > self._longest:
             return self._deny
         return self._test(value) is not self._invert
 
 
-class PathTest:
-    """A path rule: exact, prefix (of characters, as in Consul) or full-match regular expression.
+def path_test(exact: str, prefix: str, regex: str, *, deny: bool = False, ignore_case: bool = False) -> LineTest | None:
+    """The test of a canonical path without query for the one operator that is set; None when none is.
 
-    For a deny the path is also tested with its parameters (`;x=1`) taken away, since some servers ignore them.
+    A prefix is one of characters, as in Consul; `ignore_case` is not for a regex (as in Envoy). For a deny the path is
+    also tested with its parameters (`;x=1`) taken away, since some servers ignore them.
+
+    Raises:
+        RuleError: more than one is set, or the regular expression cannot be used.
     """
-
-    __slots__ = ("_deny", "_fold", "_test")
-
-    def __init__(self, test: LineTest, *, deny: bool, fold: bool) -> None:
-        self._test = test
-        self._deny = deny
-        self._fold = fold
-
-    @classmethod
-    def build(
-        cls, exact: str, prefix: str, regex: str, *, deny: bool = False, ignore_case: bool = False
-    ) -> "PathTest | None":
-        """The test of the one operator that is set; None when none is. `ignore_case` is not for `regex` (as in Envoy).
-
-        Raises:
-            RuleError: more than one is set, or the regular expression cannot be used.
-        """
-        if sum(1 for text in (exact, prefix, regex) if text) > 1:
-            raise RuleError("a path rule must set at most one of exact, prefix and regex")
-        if regex:
-            return cls(regex_test(regex), deny=deny, fold=False)
+    if sum(1 for text in (exact, prefix, regex) if text) > 1:
+        raise RuleError("a path rule must set at most one of exact, prefix and regex")
+    if regex:
+        test = _bounded(regex_test(regex), too_long=deny)
+    elif exact or prefix:
         wanted = (exact or prefix).encode()
-        if not wanted:
-            return None
         wanted = wanted.lower() if ignore_case else wanted
-        return cls(wanted.__eq__ if exact else _prefix(wanted), deny=deny, fold=ignore_case)
-
-    def holds(self, path: bytes) -> bool:
-        """Whether the rule holds for a canonical path without query."""
-        if len(path) > MAX_SUBJECT_BYTES:
-            return self._deny
-        if self._fold:
-            path = path.lower()
-        if self._test(path):
-            return True
-        return self._deny and b";" in path and self._test(without_parameters(path))
+        test = _equal(wanted) if exact else _prefix(wanted)
+        test = _lowered(test) if ignore_case else test
+    else:
+        return None
+    return _also_without_parameters(test) if deny else test
 
 
 def without_parameters(path: bytes) -> bytes:
@@ -147,13 +131,20 @@ def without_parameters(path: bytes) -> bytes:
     return b"/".join(segment.partition(b";")[0] for segment in path.split(b"/"))
 
 
-def any_line(values: Iterable[bytes], test: LineTest) -> bool:
-    """Whether one of the values holds."""
-    return any(map(test, values))
-
-
 def _always(_: bytes) -> bool:
     return True
+
+
+def _equal(wanted: bytes) -> LineTest:
+    return lambda value: value == wanted
+
+
+def _bounded(test: LineTest, *, too_long: bool) -> LineTest:
+    return lambda value: test(value) if len(value) <= MAX_SUBJECT_BYTES else too_long
+
+
+def _also_without_parameters(test: LineTest) -> LineTest:
+    return lambda path: test(path) or (b";" in path and test(without_parameters(path)))
 
 
 def _prefix(wanted: bytes) -> LineTest:

@@ -10,7 +10,7 @@ from itertools import accumulate
 from urllib.parse import parse_qsl
 
 from mesh.decide.authorise import Permit
-from mesh.decide.match import Fields, HeaderTest, LineTest, PathTest, RuleError, line_test
+from mesh.decide.match import Fields, HeaderTest, LineTest, RuleError, line_test, path_test
 from mesh.model.chain import Chain, HeaderEdit, HeaderRule, Leg, Route, Target
 
 WEIGHT_TOTAL = 10_000
@@ -108,7 +108,7 @@ class RoutePlan:
         self.legs = tuple(LegPlan(leg, route, targets) for leg in route.legs)
         self.bounds = tuple(accumulate(leg.weight for leg in route.legs))
         try:
-            self._path = PathTest.build(
+            self._path = path_test(
                 match.path_exact, match.path_prefix, match.path_regex, ignore_case=match.case_insensitive
             )
             self._fields = tuple(HeaderTest(rule) for rule in match.headers)
@@ -122,7 +122,7 @@ class RoutePlan:
 
     def matches(self, method: bytes, path: bytes, query: bytes, fields: Fields) -> bool:
         """Whether a request takes this route."""
-        if self._path is not None and not self._path.holds(path):
+        if self._path is not None and not self._path(path):
             return False
         if self._methods and method not in self._methods:
             return False
