@@ -1,21 +1,28 @@
-"""What every family of endpoints is given: the engine, the gate, and where this catalog stands.
+"""What every family of endpoints is given: the engine, the authority, the gate, and where this catalog stands.
 
-It holds references only, nothing that changes with a call.
+It holds references and what can be made anew from them; nothing here is lost with the process.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import trio
 
 from catalog.api.blocking import Parking
-from catalog.api.endpoint import Method
-from catalog.api.errors import UnavailableError
 from catalog.api.gate import Gate
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import UnavailableError
+from catalog.api.token_review import KubernetesJoin
+from catalog.authority.authority import Authority
 from catalog.compile.entry_view import StoredEntries
 from catalog.engine import Catalog, CatalogBusyError, CatalogStoppedError
 from catalog.state.changes import AnyChange
+from catalog.state.index import ROOTS_TABLE
+from catalog.sync.compiled import Facts
+from catalog.sync.resources import Resources
 from mesh.model.intention import Action
+from mesh.model.snapshot import Roots
 
 Paths = Mapping[str, Mapping[str, Method]]
 """Starlette path -> method -> what it does."""
@@ -23,28 +30,52 @@ Paths = Mapping[str, Mapping[str, Method]]
 SERVER_PORT = 8300
 """The port in the leader's address that Consul's clients look for; nothing listens there."""
 
+_BUSY = (CatalogBusyError, CatalogStoppedError)
+
 
 class Api:
-    """The catalog as its endpoints see it. `address` is this server's, for `status/leader`.
+    """The catalog as its endpoints see it.
 
+    `address` is this server's, for `status/leader`. `everyone_operates` is dev mode: only for a server on loopback alone.
     `policy_lock` is held from judging a policy write to its end: two writes judged at once could contradict each other.
     """
 
     def __init__(
-        self, catalog: Catalog, gate: Gate, *, address: str = "127.0.0.1", default_action: Action = Action.DENY
+        self,
+        catalog: Catalog,
+        authority: Authority,
+        *,
+        address: str = "127.0.0.1",
+        everyone_operates: bool = False,
+        kubernetes: KubernetesJoin | None = None,
+        epoch: Callable[[], float] = time.time,
     ) -> None:
-        self.catalog = catalog
-        self.gate = gate
+        self.authority = authority
+        self.kubernetes = kubernetes
+        self.epoch = epoch
+        self.default_action = Action.DENY
+        self.leader = f"[{address}]:{SERVER_PORT}" if ":" in address else f"{address}:{SERVER_PORT}"
         self.parking = Parking(catalog)
         self.entries = StoredEntries(catalog.state)
         self.policy_lock = trio.Lock()
-        self.default_action = default_action
-        self.leader = f"[{address}]:{SERVER_PORT}" if ":" in address else f"{address}:{SERVER_PORT}"
+        facts = Facts(authority.datacenter, authority.trust_domain, authority.roots, self.default_action)
+        self.resources = Resources(self.parking, facts)
+        self.gate = Gate(authority.datacenter, catalog.state, self.roots, epoch, everyone_operates=everyone_operates)
+        self._catalog = catalog
+        self._roots: tuple[int, Roots] | None = None
 
     @property
     def datacenter(self) -> str:
         """The one datacenter this catalog knows."""
-        return self.gate.datacenter
+        return self.authority.datacenter
+
+    def roots(self) -> Roots:
+        """The trust bundle of now; made anew only when a record of it changed."""
+        state = self.parking.state
+        index = state.index_of(("roots",))
+        if self._roots is None or self._roots[0] != index:
+            self._roots = (index, self.authority.roots(state.records(ROOTS_TABLE), index))
+        return self._roots[1]
 
     async def submit(self, change: AnyChange) -> Any:
         """Make a change; its result once it is on disk.
@@ -54,6 +85,17 @@ class Api:
             UnavailableError: the catalog is busy or stopping.
         """
         try:
-            return await self.catalog.submit(change)
-        except (CatalogBusyError, CatalogStoppedError) as error:
+            return await self._catalog.submit(change)
+        except _BUSY as error:
+            raise UnavailableError(str(error)) from error
+
+    async def renew_lease(self, node: str) -> bool:
+        """Hear from a node's holder; False if the node has no lease.
+
+        Raises:
+            UnavailableError: the catalog is busy or stopping.
+        """
+        try:
+            return await self._catalog.renew_lease(node)
+        except _BUSY as error:
             raise UnavailableError(str(error)) from error

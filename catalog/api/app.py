@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute, Route, Router
 
-from catalog.api.answer import text_answer
 from catalog.api.api import Api, Paths
-from catalog.api.disconnect import App, Receive, Scope, Send
-from catalog.api.endpoint import Endpoint, Method, send_answer
 from catalog.api.gate import Gate
+from catalog.api.http.answer import text_answer
+from catalog.api.http.disconnect import App, Receive, Scope, Send
+from catalog.api.http.endpoint import Endpoint, Method, send_answer
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
+from catalog.api.v1.identity import IdentityEndpoints
 from catalog.api.v1.intentions import IntentionEndpoints
+from catalog.api.v1.roots import RootEndpoints
 from catalog.api.v1.status import StatusEndpoints
+from catalog.api.v1.sync import SyncEndpoints
 
 TENANTS_IGNORED = frozenset({"/v1/catalog/nodes"})
 """Where Consul ignores `ns` instead of refusing it (measured)."""
@@ -30,6 +33,9 @@ def routes(api: Api) -> list[BaseRoute]:
         StatusEndpoints(api),
         IntentionEndpoints(api),
         EntryEndpoints(api),
+        RootEndpoints(api),
+        SyncEndpoints(api),
+        IdentityEndpoints(api),
     )
     return [route for family in families for route in family_routes(api.gate, family.paths())]
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
-from catalog.api.answer import Answer, Meta, json_answer
-from catalog.api.call import Call
-from catalog.api.errors import RefusedError
+from catalog.api.http.answer import Answer, Meta, json_answer
+from catalog.api.http.call import Call
+from catalog.api.http.errors import RefusedError
 from catalog.compile.filter import Filter, FilterError, parse_filter
 from catalog.state.index import Topic
 from catalog.state.state import State
@@ -58,7 +58,7 @@ class Parking:
         """What is true now."""
         return self._engine.state
 
-    async def wait(self, topics: tuple[Topic, ...], min_index: int, timeout_s: float) -> None:
+    async def wait(self, topics: Iterable[Topic], min_index: int, timeout_s: float) -> None:
         """Park until a topic passes `min_index`, the time is over, or the catalog stops."""
         if self.stopped:
             return

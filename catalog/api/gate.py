@@ -12,9 +12,9 @@ import msgspec
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
 from catalog.access.rights import Verb, may
 from catalog.access.tokens import GRANT_TABLE, OPERATOR_KEY, OPERATOR_TABLE, is_operator_token, read_grant
-from catalog.api.connection import connection_of
-from catalog.api.disconnect import Scope
-from catalog.api.errors import PermissionDeniedError
+from catalog.api.http.connection import connection_of
+from catalog.api.http.disconnect import Scope
+from catalog.api.http.errors import PermissionDeniedError
 from catalog.state.state import State
 from mesh.identity.peer import PeerRefusedError, check_peer
 from mesh.model.snapshot import Roots

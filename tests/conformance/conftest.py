@@ -11,11 +11,11 @@ import trio
 
 from catalog.api.api import Api
 from catalog.api.app import application, routes
-from catalog.api.gate import Gate
-from catalog.api.serve import Server, listen_plain
+from catalog.api.http.serve import Server, listen_plain
+from catalog.authority.authority import Authority
+from catalog.authority.signer import make_root
 from catalog.engine import Catalog
 from catalog.store.memory import MemoryStore
-from mesh.model.snapshot import Roots
 
 
 class Site:
@@ -56,7 +56,7 @@ class Site:
 async def site() -> AsyncIterator[Site]:
     """An open catalog (as in `linkspan dev`) with nothing in it."""
     engine = await Catalog.open(MemoryStore())
-    api = Api(engine, Gate("dc1", engine.state, lambda: Roots("", 0), time.time, everyone_operates=True))
+    api = Api(engine, Authority(make_root("test.consul", time.time()), "dc1"), everyone_operates=True)
     listener = listen_plain("127.0.0.1:0")
     server = Server(application(routes(api)), [listener])
     stop = trio.Event()

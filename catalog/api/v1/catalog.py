@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
+from catalog.access.callers import CallerKind
 from catalog.access.rights import Verb
-from catalog.api.answer import Answer, json_answer
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read, filter_of, keep_items
-from catalog.api.body import decode
-from catalog.api.call import Call
-from catalog.api.endpoint import Method
-from catalog.api.errors import RefusedError
 from catalog.api.gate import IN_HANDLER, reading
-from catalog.api.query import check_datacenter
+from catalog.api.http.answer import Answer, json_answer
+from catalog.api.http.body import decode
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import RefusedError
+from catalog.api.http.query import check_datacenter
 from catalog.api.v1.registration import DeregisterBody, RegisterBody
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
 from catalog.api.v1.shapes import Json, catalog_service_json, node_json, service_json
+from catalog.api.v1.sync import LEASE_TTL_S
 from catalog.state.records import ServiceInstance
 from catalog.state.state import State
 
@@ -50,6 +54,8 @@ class CatalogEndpoints:
             raise RefusedError("Must provide Node and Address")  # Consul's status for this, too
         self._api.gate.check(call.caller, Verb.REGISTER, body.node)
         change = body.change(self._api.datacenter)
+        if call.caller.kind is CallerKind.NODE:  # what an agent registers hangs on its lease
+            change = msgspec.structs.replace(change, lease_ttl_s=LEASE_TTL_S)
         return json_answer(await self._api.submit(change))
 
     async def deregister(self, call: Call) -> Answer:

@@ -7,14 +7,14 @@ two writes can not contradict each other.
 from typing import Any
 
 from catalog.access.rights import Verb
-from catalog.api.answer import Answer, json_answer
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read
-from catalog.api.body import parse_json
-from catalog.api.call import Call
-from catalog.api.endpoint import Method
-from catalog.api.errors import BadRequestError
 from catalog.api.gate import Right, reading
+from catalog.api.http.answer import Answer, json_answer
+from catalog.api.http.body import parse_json
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import BadRequestError
 from catalog.compile.config_entries import check_kind, decode_entry, entry_body, entry_kind
 from catalog.compile.consistency import check_delete, check_write
 from catalog.state.changes import DeleteConfig, PutConfig

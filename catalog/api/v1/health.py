@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from catalog.api.answer import Answer
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read
-from catalog.api.call import Call
-from catalog.api.endpoint import Method
-from catalog.api.errors import BadRequestError
 from catalog.api.gate import reading
+from catalog.api.http.answer import Answer
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import BadRequestError
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
 from catalog.api.v1.shapes import Json, check_json, health_json
 from catalog.state.index import Topic

@@ -1,14 +1,14 @@
 """`/v1/connect/intentions`: list, exact, match, check. Intentions live in service-intentions entries, one a destination."""
 
 from catalog.access.rights import Verb
-from catalog.api.answer import Answer, json_answer
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read
-from catalog.api.body import parse_json
-from catalog.api.call import Call
-from catalog.api.endpoint import Method
-from catalog.api.errors import BadRequestError
 from catalog.api.gate import IN_HANDLER, reading
+from catalog.api.http.answer import Answer, json_answer
+from catalog.api.http.body import parse_json
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import BadRequestError
 from catalog.compile.config_entries import decode_source
 from catalog.compile.intentions import (
     KIND,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from catalog.api.errors import BadRequestError
+from catalog.api.http.errors import BadRequestError
 from catalog.api.v1.naming import consul_name
 from catalog.state.changes import Deregister, Register
 from catalog.state.records import Check, Connect, Locality, Node, Proxy, ServiceAddress, ServiceInstance, Weights

@@ -6,7 +6,7 @@ Pure. Tags match in any letter case, as in Consul; without network coordinates `
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from catalog.api.query import Query
+from catalog.api.http.query import Query
 from catalog.state.records import Node, ServiceInstance
 
 T = TypeVar("T")

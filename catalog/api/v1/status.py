@@ -1,10 +1,10 @@
 """`/v1/status/*`: who leads. One catalog is its own leader and only peer."""
 
-from catalog.api.answer import Answer, json_answer
 from catalog.api.api import Api, Paths
-from catalog.api.call import Call
-from catalog.api.endpoint import Method
 from catalog.api.gate import reading
+from catalog.api.http.answer import Answer, json_answer
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
 
 
 class StatusEndpoints:

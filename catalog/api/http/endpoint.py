@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from catalog.api.answer import JSON, Answer, text_answer
-from catalog.api.call import Call, find_token, read_body, read_headers
-from catalog.api.disconnect import Receive, Scope, Send
-from catalog.api.errors import ApiError, MethodNotAllowedError
 from catalog.api.gate import Gate, Right
-from catalog.api.query import parse_query
+from catalog.api.http.answer import JSON, Answer, text_answer
+from catalog.api.http.call import Call, find_token, read_body, read_headers
+from catalog.api.http.disconnect import Receive, Scope, Send
+from catalog.api.http.errors import ApiError, MethodNotAllowedError
+from catalog.api.http.query import parse_query
 from catalog.compile.entries.reader import ConfigEntryError
 from catalog.state.errors import InvalidChangeError
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from catalog.api.errors import BadRequestError, RefusedError
+from catalog.api.http.errors import BadRequestError, RefusedError
 from catalog.compile.entries.duration import InvalidDurationError, parse_duration
 
 DEFAULT_WAIT_S = 300.0

@@ -9,9 +9,9 @@ import msgspec
 import trio
 
 from catalog.access.callers import Caller
-from catalog.api.disconnect import Receive, Scope
-from catalog.api.errors import BodyTooLargeError, RequestTimeoutError
-from catalog.api.query import Query
+from catalog.api.http.disconnect import Receive, Scope
+from catalog.api.http.errors import BodyTooLargeError, RequestTimeoutError
+from catalog.api.http.query import Query
 
 BODY_TIMEOUT_S = 30.0
 DRAIN_BYTES = 8 * 1024 * 1024

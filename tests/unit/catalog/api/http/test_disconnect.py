@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from catalog.api.disconnect import CancelOnDisconnect, Message
+from catalog.api.http.disconnect import CancelOnDisconnect, Message
 
 
 class Client:

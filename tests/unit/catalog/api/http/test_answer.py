@@ -1,6 +1,6 @@
 """Answers: Consul's headers."""
 
-from catalog.api.answer import Meta, json_answer, text_answer
+from catalog.api.http.answer import Meta, json_answer, text_answer
 
 
 def test_a_read_says_what_it_rests_on() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from catalog.api.disconnect import Scope
+from catalog.api.http.disconnect import Scope
 
 STATE_KEY = "linkspan.connection"
 

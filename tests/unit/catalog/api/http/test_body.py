@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.api.body import MAX_DEPTH, convert, decode, parse_json
-from catalog.api.errors import BadRequestError
+from catalog.api.http.body import MAX_DEPTH, convert, decode, parse_json
+from catalog.api.http.errors import BadRequestError
 from catalog.api.v1.registration import RegisterBody, ServiceBody
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from catalog.api.errors import BadRequestError
+from catalog.api.http.errors import BadRequestError
 
 MAX_DEPTH = 32
 """Levels of objects and lists in a body; Consul's deepest entry needs ten."""

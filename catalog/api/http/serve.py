@@ -26,8 +26,8 @@ from anycorn.tcp_server import tcp_server_handler
 from anycorn.typing import ConnectionState
 from anycorn.worker_context import WorkerContext
 
-from catalog.api.connection import STATE_KEY, Connection
-from catalog.api.disconnect import App, CancelOnDisconnect
+from catalog.api.http.connection import STATE_KEY, Connection
+from catalog.api.http.disconnect import App, CancelOnDisconnect
 
 logger = logging.getLogger(__name__)
 

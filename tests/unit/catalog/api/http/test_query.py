@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.api.errors import BadRequestError, RefusedError
-from catalog.api.query import DEFAULT_WAIT_S, MAX_WAIT_S, Query, parse_query
+from catalog.api.http.errors import BadRequestError, RefusedError
+from catalog.api.http.query import DEFAULT_WAIT_S, MAX_WAIT_S, Query, parse_query
 
 
 def parse(raw: str, *, tenants_ignored: bool = False) -> Query:

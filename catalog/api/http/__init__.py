@@ -1,0 +1,1 @@
+"""What every endpoint shares: parsing, printing, refusing, serving. Nothing here knows what a catalog holds."""
