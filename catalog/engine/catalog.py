@@ -34,7 +34,7 @@ from catalog.state.state import State
 from catalog.store import Loaded, Store, StoreCorruptError, StoreError
 
 PENDING_LIMIT = 4096
-GROUP_LIMIT = 512
+GROUP_LIMIT = 256
 COMPACT_EVERY = 20_000
 LEASE_PAUSE_S = 60.0
 BUSY_PAUSE_S = 0.5

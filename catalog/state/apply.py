@@ -104,6 +104,8 @@ def _put_instance(scene: Scene, node: str, given: ServiceInstance) -> None:
         raise InvalidChangeError("Service.Node", f"must be {node!r} or empty, not {given.node!r}")
     instance = msgspec.structs.replace(given, node=node, id=given.id or given.service)
     limits.check_instance(instance)
+    if (node, instance.id) not in scene.tables.instances.rows:
+        limits.check_count("Services", len(scene.tables.instances.by("node", node)) + 1, limits.MAX_ON_NODE)
     _put(scene, scene.tables.instances, (node, instance.id), instance)
     for check in tuple(scene.tables.checks.by("instance", (node, instance.id)).values()):
         # A check carries its service's name and tags, so that lists of checks need no join: keep them true.
@@ -123,6 +125,8 @@ def _put_check(scene: Scene, node: str, given: Check) -> None:
     check_id = given.check_id or given.name
     check = msgspec.structs.replace(given, node=node, check_id=check_id, service_name=name, service_tags=tags)
     limits.check_check(check)
+    if (node, check_id) not in scene.tables.checks.rows:
+        limits.check_count("Checks", len(scene.tables.checks.by("node", node)) + 1, limits.MAX_ON_NODE)
     _put(scene, scene.tables.checks, (node, check_id), check)
 
 
@@ -182,6 +186,7 @@ def _put_config(scene: Scene, change: c.PutConfig) -> bool:
 
 
 def _write_config(scene: Scene, kind: str, name: str, body: Mapping[str, Any]) -> None:
+    limits.check_depth("Body", body)
     limits.check_size("Body", body, limits.MAX_CONFIG_BYTES)
     before = scene.tables.config.rows.get((kind, name))
     created = scene.index if before is None else before.create_index
@@ -206,12 +211,19 @@ def _source_identity(source: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(source.get(field) or "" for field in _SOURCE_IDENTITY)
 
 
+def _sources(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    sources = body.get("Sources") or ()
+    if not isinstance(sources, list | tuple) or not all(isinstance(source, Mapping) for source in sources):
+        raise InvalidChangeError("Sources", "of the stored entry must be a list of objects: write the whole entry anew")
+    return list(sources)
+
+
 def _put_intention(scene: Scene, change: c.PutIntention) -> bool:
     limits.check_name("DestinationName", change.destination)
     limits.check_name("SourceName", str(change.source.get("Name") or ""))
     before = scene.tables.config.rows.get((SERVICE_INTENTIONS, change.destination))
     body = dict(before.body) if before else {"Kind": SERVICE_INTENTIONS, "Name": change.destination}
-    sources = list(body.get("Sources") or ())
+    sources = _sources(body)
     identity = _source_identity(change.source)
     for position, source in enumerate(sources):
         if _source_identity(source) == identity:
@@ -227,7 +239,7 @@ def _put_intention(scene: Scene, change: c.PutIntention) -> bool:
 
 def _delete_intention(scene: Scene, change: c.DeleteIntention) -> bool:
     before = scene.tables.config.rows.get((SERVICE_INTENTIONS, change.destination))
-    sources = list(before.body.get("Sources") or ()) if before else []
+    sources = _sources(before.body) if before else []
     identity = _source_identity(change.source)
     kept = [source for source in sources if _source_identity(source) != identity]
     if before is None or len(kept) == len(sources):

@@ -1,4 +1,4 @@
-"""Why a change was refused. The fault is always the one who sent it; the state is as it was before.
+"""Why a change was refused: the sender's fault but for `FaultyChangeError`. The state is as it was before.
 
 The texts name the field as Consul spells it and say what it must be; they must never quote a record's value.
 """
@@ -28,3 +28,7 @@ class ConflictError(ChangeRefusedError):
             f"change {position} of the batch: its compare-and-set index is not the current one; read again and retry"
         )
         self.position = position
+
+
+class FaultyChangeError(ChangeRefusedError):
+    """The catalog's fault: applying the change failed in a way nobody foresaw. Please report its text and the change's kind."""

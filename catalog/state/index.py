@@ -83,10 +83,16 @@ def _has_rows(topic: Topic, tables: Tables) -> bool:
 def touched_topics(changed: Iterable[Changed], tables: Tables) -> frozenset[Topic]:
     """The topics that a change touched; `tables` is the state after it."""
     topics: set[Topic] = set()
+    checked: set[str] = set()
     for change in changed:
         for row in (change.before, change.after):
+            if isinstance(row, Check) and not row.service_id:
+                checked.add(row.node)
             if row is not None:
                 _OF[change.table](row, tables, topics)
+    for node in checked:  # once a node, however many of its own checks changed
+        for instance in tables.instances.by("node", node).values():
+            _instance_topics(instance, topics, check_only=True)
     return frozenset(topics)
 
 
@@ -113,12 +119,8 @@ def _of_instance(row: ServiceInstance, _tables: Tables, topics: set[Topic]) -> N
 
 def _of_check(row: Check, tables: Tables, topics: set[Topic]) -> None:
     topics.add(("checks",))
-    if row.service_id:
-        instance = tables.instances.rows.get((row.node, row.service_id))
-        if instance is not None:
-            _instance_topics(instance, topics, check_only=True)
-        return
-    for instance in tables.instances.by("node", row.node).values():
+    instance = tables.instances.rows.get((row.node, row.service_id)) if row.service_id else None
+    if instance is not None:
         _instance_topics(instance, topics, check_only=True)
 
 

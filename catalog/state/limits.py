@@ -25,6 +25,8 @@ MAX_CONFIG_BYTES = 512 * 1024
 MAX_RECORD_BYTES = 1024 * 1024
 MAX_BATCH = 128
 MAX_REGISTRATION = 1024
+MAX_ON_NODE = 8192
+MAX_DEPTH = 32
 MIN_LEASE_S = 1.0
 MAX_LEASE_S = 3600.0
 
@@ -64,6 +66,18 @@ def check_instance(instance: ServiceInstance) -> None:
     _text("Service.Proxy.DestinationServiceID", instance.proxy.destination_service_id, MAX_NAME)
     check_size("Service.Proxy", instance.proxy, MAX_RAW_BYTES)
     check_size("Service.Connect", instance.connect, MAX_RAW_BYTES)
+    for raw in (
+        instance.proxy.config,
+        instance.proxy.upstreams,
+        instance.proxy.mesh_gateway,
+        instance.proxy.expose,
+        instance.proxy.transparent_proxy,
+        instance.proxy.access_logs,
+        instance.proxy.envoy_extensions,
+        instance.connect.sidecar_service,
+    ):
+        if raw:
+            check_depth("Service.Proxy or Service.Connect", raw)
 
 
 def check_check(check: Check) -> None:
@@ -77,6 +91,7 @@ def check_check(check: Check) -> None:
         _text(f"Check.{field}", value, MAX_META_KEY)
     _port("Check.ExposedPort", check.exposed_port)
     check_size("Check.Definition", check.definition, MAX_RAW_BYTES)
+    check_depth("Check.Definition", check.definition)
 
 
 def check_output(output: str) -> None:
@@ -108,6 +123,18 @@ def check_size(field: str, value: Any, limit_bytes: int) -> None:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidChangeError(field, f"must be JSON: {error}") from error
     _count(field, size, limit_bytes, "bytes of JSON")
+
+
+def check_depth(field: str, value: Any, depth: int = 0) -> None:
+    """Refuse JSON nested deeper than `MAX_DEPTH`: what is written to the log must be read again by any stack."""
+    if depth > MAX_DEPTH:
+        raise InvalidChangeError(field, f"must be nested at most {MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return
+    for part in value:
+        check_depth(field, part, depth + 1)
 
 
 def check_count(field: str, count: int, limit: int) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from catalog.state.apply import Scene, perform
 from catalog.state.changes import AnyChange
+from catalog.state.errors import ChangeRefusedError, FaultyChangeError
 from catalog.state.index import FIRST_INDEX, Topic, TopicIndexes, touched_topics
 from catalog.state.records import Check, ConfigEntry, Lease, Node, Record, ServiceInstance
 from catalog.state.tables import Tables
@@ -65,15 +66,11 @@ class State:
         Raises:
             InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
             ConflictError: a compare in a batch failed.
+            FaultyChangeError: it could not be applied, for a reason nobody foresaw.
         """
         assert index > self._index, f"index {index} after {self._index}"
         self._index = index
-        self._tables.begin()
-        try:
-            result = perform(Scene(self._tables, index, now_s), change)
-        except BaseException:
-            self._tables.undo()
-            raise
+        result = self._perform(change, index, now_s)
         changed = self._tables.end()
         touched = touched_topics(changed, self._tables)
         self._indexes.bump(touched, index, self._tables)
@@ -81,12 +78,23 @@ class State:
 
     def preview(self, change: AnyChange, now_s: float) -> Outcome:
         """What `apply` would return or raise now, without its topics; the state stays as it is."""
+        result = self._perform(change, self._index + 1, now_s)
+        changed = self._tables.dirty()
+        self._tables.undo()
+        return Outcome(result, changed=changed)
+
+    def _perform(self, change: AnyChange, index: int, now_s: float) -> Any:
+        """Do the change in an open journal; refused, it is undone whole."""
         self._tables.begin()
         try:
-            result = perform(Scene(self._tables, self._index + 1, now_s), change)
-            return Outcome(result, changed=self._tables.dirty())
-        finally:
+            return perform(Scene(self._tables, index, now_s), change)
+        except ChangeRefusedError:
             self._tables.undo()
+            raise
+        except Exception as error:
+            # One change must not end the writer for all, now or at every replay of the log: it is refused, always alike.
+            self._tables.undo()
+            raise FaultyChangeError(f"a {type(change).__name__} change could not be applied: {error!r:.200}") from error
 
     def index_of(self, *topics: Topic) -> int:
         """The highest index of the topics: what a read of them answers with. At least 1."""

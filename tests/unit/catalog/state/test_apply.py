@@ -176,6 +176,15 @@ def test_intentions_edit_one_source_of_the_destinations_entry() -> None:
     assert do(state, DeleteIntention("web", {"Name": "api"})) is True
 
 
+def test_an_intention_cannot_join_an_entry_that_is_none() -> None:
+    """A stored entry whose Sources are no list of objects is left alone."""
+    state = State()
+    for sources in (5, "api", ["api"], {"Name": "api"}):
+        do(state, PutConfig("service-intentions", "web", {"Sources": sources}))
+        assert refused(state, PutIntention("web", {"Name": "api"})).field == "Sources"
+        assert refused(state, DeleteIntention("web", {"Name": "api"})).field == "Sources"
+
+
 def test_a_record_is_consumed_once() -> None:
     """A one-time token: of two that delete it, one gets True."""
     state = State()

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from catalog.state import limits
 from catalog.state.changes import AnyChange, Batch, PutConfig, PutIntention, PutRecord, Register, UpdateCheck
 from catalog.state.errors import InvalidChangeError
 from catalog.state.records import Check, Node, Proxy, ServiceAddress, ServiceInstance, Weights
@@ -24,6 +25,14 @@ def check(**fields: Any) -> Register:
 
 def node(**fields: Any) -> Register:
     return Register(msgspec.structs.replace(NODE, **fields))
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """A mapping that holds lists in lists, `depth` of them."""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return {"x": value} if depth else value
 
 
 PAIRS_64 = {str(number): "x" for number in range(64)}
@@ -74,6 +83,9 @@ PAIRS_64 = {str(number): "x" for number in range(64)}
         ("DestinationName", PutIntention("", {"Name": "api"})),
         ("Table", PutRecord("", "k", b"")),
         ("Value", PutRecord("t", "k", b"x" * (1024 * 1024 + 1))),
+        ("Body", PutConfig("service-defaults", "web", nested(33))),
+        ("Check.Definition", check(definition=nested(33))),
+        ("Service.Proxy or Service.Connect", service(proxy=Proxy(upstreams=(nested(32),)))),
         ("Batch", Batch((PutRecord("t", "k", b""),) * 129)),
     ],
 )
@@ -95,6 +107,7 @@ def test_out_of_bounds_is_refused_by_field(field: str, change: AnyChange) -> Non
         service(port=65535, weights=Weights(0, 65535), meta=PAIRS_64, kind="anything"),
         service(id="s" * 255, tags=("t" * 512,) * 128),
         Register(NODE, (ServiceInstance("My_Service.v2"),)),
+        PutConfig("service-defaults", "web", nested(31)),
         check(output="x" * 16384, notes="two\nlines"),
         PutRecord("t", "k", b"x" * (1024 * 1024)),
     ],
@@ -102,3 +115,18 @@ def test_out_of_bounds_is_refused_by_field(field: str, change: AnyChange) -> Non
 def test_what_is_within_bounds_is_taken(change: AnyChange) -> None:
     """Consul's limits to the last character; service names that are no mesh names; output of several lines."""
     assert State().apply(change, 2, 0.0).result is True
+
+
+def test_a_node_holds_a_bounded_number_of_rows() -> None:
+    """No caller can fill the catalog under its own name; what is there can still be changed."""
+    state = State()
+    for start in range(0, limits.MAX_ON_NODE, limits.MAX_REGISTRATION):
+        ids = range(start, start + limits.MAX_REGISTRATION)
+        services = tuple(ServiceInstance("web", id=str(number)) for number in ids)
+        checks = tuple(Check(str(number)) for number in ids)
+        state.apply(Register(NODE, services, checks), state.index + 1, 0.0)
+    for change in (service(id="more"), check()):
+        with pytest.raises(InvalidChangeError, match="at most 8192"):
+            state.apply(change, state.index + 1, 0.0)
+    assert state.apply(service(id="0", port=1), state.index + 1, 0.0).changed
+    assert state.apply(Register(Node("n2", "10.0.0.2"), (ServiceInstance("web"),)), state.index + 1, 0.0).changed

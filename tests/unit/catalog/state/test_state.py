@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.state import changes as c
-from catalog.state.errors import ChangeRefusedError
+from catalog.state.errors import ChangeRefusedError, FaultyChangeError
 from catalog.state.records import Check, Connect, Node, Proxy, ServiceInstance
 from catalog.state.state import Outcome, State, UnreadableStateError
 from mesh.model.endpoint import Health
@@ -163,6 +163,19 @@ def test_an_instances_health_is_its_nodes_and_its_own() -> None:
     checks = (Check("b", service_id="web"), Check("a", service_id="api"), Check("serfHealth"))
     state.apply(c.Register(Node("n", "10.0.0.1"), (ServiceInstance("web"), ServiceInstance("api")), checks), 2, 0.0)
     assert [check.check_id for check in state.instance_checks(state.service("web")[0])] == ["serfHealth", "b"]
+
+
+def test_a_change_that_breaks_is_refused_like_any_other() -> None:
+    """What nobody foresaw undoes the change and says whose fault it is; the next change works."""
+    state = State()
+    broken = c.Batch((c.PutRecord("t", "k", b"1"), c.PutRecord("t", "broken", 5)))  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(FaultyChangeError, match="Batch"):
+            state.preview(broken, 0.0)
+        with pytest.raises(FaultyChangeError, match="Batch"):
+            state.apply(broken, state.index + 1, 0.0)
+        assert state.records("t") == []
+    assert state.apply(c.PutRecord("t", "k", b"1"), state.index + 1, 0.0).result is True
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"null", b'{"format": 1}', b"\xff", b"[" * 5000])

@@ -38,6 +38,17 @@ async def test_every_commit_is_synced(tmp_path: Path) -> None:
     assert settings == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive"}
 
 
+async def test_a_commit_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    """All or none, also when SQLite itself refuses in the middle; the store goes on."""
+    store = await open_sqlite(tmp_path / "catalog.db")
+    with pytest.raises(StoreError):
+        await store.commit([(2, b"first"), (3, "no bytes")])  # type: ignore[list-item]
+    assert await store.load() == Loaded()
+    await store.commit([(2, b"again")])
+    assert (await store.load()).entries == ((2, b"again"),)
+    await store.close()
+
+
 async def test_a_later_schema_is_refused(tmp_path: Path) -> None:
     """Going back to an older version must not eat what the newer wrote; the file is left alone."""
     path = tmp_path / "catalog.db"
