@@ -92,7 +92,7 @@ def _shape(value: object, kind: Any, path: str, depth: int = 0) -> object:
     if depth > MAX_DEPTH:
         raise ConfigEntryError(400, f"Config entry: {path} is nested deeper than {MAX_DEPTH} levels")
     inner = _unwrap(kind)
-    if isinstance(inner, type) and issubclass(inner, EntryValue):
+    if typing.get_origin(inner) is None and isinstance(inner, type) and issubclass(inner, EntryValue):
         return _shape_struct(value, inner, path, depth)
     origin = typing.get_origin(inner)
     if origin is tuple and isinstance(value, list):
@@ -111,7 +111,7 @@ def _shape_struct(value: object, kind: type[EntryValue], path: str, depth: int) 
     fields = {fold(field.encode_name): field for field in msgspec.structs.fields(kind)}
     refused = {fold(name): name for name in kind.unsupported}
     passive = {fold(name) for name in getattr(kind, "passive", ())}
-    shaped: dict[str, object] = msgspec.field(default_factory=dict)
+    shaped: dict[str, object] = {}
     for key, part in value.items():
         where = f"{path}.{key}" if path else key
         folded = fold(key)
