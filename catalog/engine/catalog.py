@@ -12,40 +12,19 @@ from typing import Any
 import msgspec
 import trio
 
-from catalog.engine.deadlines import Deadlines
+from catalog.engine.errors import CatalogBusyError, CatalogStoppedError
+from catalog.engine.leases import Leases
 from catalog.engine.subjects import Subject, lease_holders, subjects_of
 from catalog.engine.waiters import Waiters
-from catalog.state.apply import deregister_after_s
-from catalog.state.changes import (
-    AnyChange,
-    Batch,
-    Entry,
-    LeaseExpired,
-    LeaseRestored,
-    ReapNode,
-    Single,
-    decode_entry,
-    encode_entry,
-)
+from catalog.state.changes import AnyChange, Entry, decode_entry, encode_entry
 from catalog.state.errors import ChangeRefusedError, InvalidChangeError
 from catalog.state.index import Topic
-from catalog.state.limits import MAX_BATCH
 from catalog.state.state import State
 from catalog.store import Loaded, Store, StoreCorruptError, StoreError
 
 PENDING_LIMIT = 4096
 GROUP_LIMIT = 256
 COMPACT_EVERY = 20_000
-LEASE_PAUSE_S = 60.0
-BUSY_PAUSE_S = 0.5
-
-
-class CatalogBusyError(Exception):
-    """The catalog's fault: more changes are queued than it takes; send the change again in a second."""
-
-
-class CatalogStoppedError(Exception):
-    """The catalog's fault: it stops or its store failed; whether the change was kept is known after its restart."""
 
 
 class _Pending:
@@ -86,7 +65,6 @@ class Catalog:
     ) -> None:
         self.state = state
         self._store = store
-        self._clock = clock
         self._epoch = epoch
         self._pending_limit = pending_limit
         self._compact_every = compact_every
@@ -96,9 +74,7 @@ class Catalog:
         self._stopped = False
         self._failure: StoreError | None = None
         self._waiters = Waiters(state.index_of)
-        self._deadlines = Deadlines()
-        self._leases_moved = trio.Event()
-        self._lease_wake_s = 0.0
+        self._leases = Leases(state, self.submit, clock, epoch)
 
     @classmethod
     async def open(cls, store: Store, **settings: Any) -> "Catalog":
@@ -164,13 +140,7 @@ class Catalog:
 
         False if the node has none: its holder must register again. Costs no disk write while the lease is held.
         """
-        lease = self.state.lease(node)
-        if lease is None:
-            return False
-        if lease.lapsed_at_s is not None:
-            return bool(await self.submit(LeaseRestored(node)))
-        self._deadlines.renew(node, self._clock() + lease.ttl_s)
-        return True
+        return await self._leases.renew(node)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write, and watch the leases, until cancelled.
@@ -178,12 +148,11 @@ class Catalog:
         Raises:
             StoreError: the store failed. The process must end: only a restart knows what is on disk.
         """
-        for lease in self.state.leases():
-            self._follow_lease(lease.node)
+        self._leases.follow_all()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write_until_failure, nursery.cancel_scope)
-                nursery.start_soon(self._watch_leases)
+                nursery.start_soon(self._leases.watch)
                 task_status.started()
         finally:
             self._stop()
@@ -269,72 +238,13 @@ class Catalog:
         self._since_compaction += len(kept)
         for topic in touched:
             if topic[0] == "lease":
-                self._follow_lease(topic[1])
+                self._leases.follow(topic[1])
         self._waiters.wake(touched)
 
     def _answer(self, pending: _Pending, result: Any) -> None:
         for node in lease_holders(pending.change):
-            self._follow_lease(node)
+            self._leases.follow(node)
         pending.answer(result)
-
-    # Leases.
-
-    def _follow_lease(self, node: str) -> None:
-        """Start the node's lease anew, or forget it if it is gone or lapsed."""
-        lease = self.state.lease(node)
-        if lease is None or lease.lapsed_at_s is not None:
-            self._deadlines.drop(node)
-        else:
-            self._deadlines.renew(node, self._clock() + lease.ttl_s)
-        if lease is None or lease.lapsed_at_s is not None or self._clock() + lease.ttl_s < self._lease_wake_s:
-            self._leases_moved.set()
-
-    async def _watch_leases(self) -> None:
-        while True:
-            self._leases_moved = trio.Event()
-            pause_s = self._lease_pause_s()
-            self._lease_wake_s = self._clock() + pause_s
-            with trio.move_on_after(pause_s):
-                await self._leases_moved.wait()
-            try:
-                await self._lapse()
-                await self._submit_all([ReapNode(node) for node in self._due_for_removal()])
-            except CatalogBusyError:
-                await trio.sleep(BUSY_PAUSE_S)
-            except CatalogStoppedError:
-                return
-
-    async def _lapse(self) -> None:
-        due = self._deadlines.start_lapsing(self._clock())
-        try:
-            await self._submit_all([LeaseExpired(node) for node in due])
-        finally:
-            late = self._deadlines.end_lapsing()
-        await self._submit_all([LeaseRestored(node) for node in late])
-
-    async def _submit_all(self, changes: list[Single]) -> None:
-        for start in range(0, len(changes), MAX_BATCH):
-            await self.submit(Batch(tuple(changes[start : start + MAX_BATCH])))
-
-    def _lease_pause_s(self) -> float:
-        """Seconds until a lease lapses or a node is to be removed, at most a minute (wall clocks jump)."""
-        epoch_s = self._epoch()
-        removals = (self._removal_s(node) - epoch_s for node in self._lapsed())
-        return max(0.0, min(self._deadlines.next_s() - self._clock(), LEASE_PAUSE_S, *removals))
-
-    def _lapsed(self) -> list[str]:
-        return [lease.node for lease in self.state.lapsed_leases()]
-
-    def _removal_s(self, node: str) -> float:
-        lease, row = self.state.lease(node), self.state.node(node)
-        assert lease is not None
-        assert lease.lapsed_at_s is not None
-        assert row is not None
-        return lease.lapsed_at_s + deregister_after_s(row)
-
-    def _due_for_removal(self) -> list[str]:
-        epoch_s = self._epoch()
-        return [node for node in self._lapsed() if self._removal_s(node) <= epoch_s]
 
 
 def _encoded(change: AnyChange, now_s: float) -> bytes:

@@ -1,8 +1,5 @@
 """The engine: durable before visible, one commit for many, answers in order, waiters by topic, leases by the clock."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import trio
@@ -20,51 +17,11 @@ from catalog.state.changes import (
     UpdateCheck,
 )
 from catalog.state.errors import ConflictError, InvalidChangeError, UnknownSubjectError
-from catalog.state.records import META_DEREGISTER_AFTER_S, Node, ServiceInstance
-from catalog.store import LogEntry, StoreCorruptError, StoreError
+from catalog.state.records import Node
+from catalog.store import StoreCorruptError, StoreError
 from catalog.store.memory import Memory, MemoryStore
 from mesh.model.endpoint import Health
-
-START_S = 1_000_000_000.0
-
-
-class GatedStore(MemoryStore):
-    """A memory store whose commits wait for a gate, are counted, and can be made to fail."""
-
-    def __init__(self, memory: Memory | None = None) -> None:
-        super().__init__(memory)
-        self.gate = trio.Event()
-        self.gate.set()
-        self.commits: list[int] = []
-        self.compactions: list[int] = []
-        self.broken = False
-
-    async def commit(self, entries: list[LogEntry]) -> None:
-        await self.gate.wait()
-        if self.broken:
-            raise StoreError("the disk is full")
-        await super().commit(entries)
-        self.commits.append(len(entries))
-
-    async def compact(self, index: int, snapshot: bytes) -> None:
-        await super().compact(index, snapshot)
-        self.compactions.append(index)
-
-
-@asynccontextmanager
-async def running(store: MemoryStore, **settings: Any) -> AsyncIterator[Catalog]:
-    """A catalog at work on the store, on the test's clock; the store is closed after."""
-    settings = {"epoch": lambda: START_S + trio.current_time(), **settings}
-    catalog = await Catalog.open(store, **settings)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(catalog.run)
-        yield catalog
-        nursery.cancel_scope.cancel()
-    await store.close()
-
-
-def web(number: int = 0, *, lease_ttl_s: float = 0.0, **meta: str) -> Register:
-    return Register(Node(f"n{number}", "10.0.0.1", meta=meta), (ServiceInstance("web"),), lease_ttl_s=lease_ttl_s)
+from tests.fakes.engine import GatedStore, running, web
 
 
 async def test_a_change_is_there_after_its_answer_and_after_a_restart() -> None:
@@ -317,139 +274,3 @@ async def test_a_line_that_cannot_be_read_stops_the_start() -> None:
     await store.commit([(2, b'{"now_s":1,"change":{"change":"later"}}')])
     with pytest.raises(StoreCorruptError, match="entry 2"):
         await Catalog.open(store)
-
-
-# Leases.
-
-
-def status(catalog: Catalog, number: int = 0) -> Health | None:
-    check = catalog.state.check(f"n{number}", "serfHealth")
-    return check.status if check else None
-
-
-async def test_a_lease_lapses_at_its_time_to_live(autojump_clock: MockClock) -> None:
-    """DESIGN 4: 15 s without a word and the node is critical; whoever watches its service wakes."""
-    del autojump_clock
-    async with running(MemoryStore()) as catalog:
-        await catalog.submit(web(lease_ttl_s=15))
-        await trio.sleep(14.9)
-        assert status(catalog) is Health.PASSING
-        await catalog.wait([("service", "web")], catalog.index, 1)
-        assert status(catalog) is Health.CRITICAL
-        assert trio.current_time() == pytest.approx(15.0, abs=0.01)
-
-
-async def test_renewals_keep_a_lease_and_cost_no_commit(autojump_clock: MockClock) -> None:
-    """An hour of renewals: passing throughout, no disk write, no index."""
-    del autojump_clock
-    store = GatedStore()
-    async with running(store) as catalog:
-        await catalog.submit(web(lease_ttl_s=15))
-        for _ in range(360):
-            await trio.sleep(10)
-            assert await catalog.renew_lease("n0") is True
-            assert status(catalog) is Health.PASSING
-        assert (store.commits, catalog.index) == ([1], 2)
-
-
-async def test_an_identical_registration_renews(autojump_clock: MockClock) -> None:
-    """It changes nothing in the state, but its sender was heard."""
-    del autojump_clock
-    async with running(MemoryStore()) as catalog:
-        for _ in range(10):
-            await catalog.submit(web(lease_ttl_s=15))
-            await trio.sleep(10)
-        assert (status(catalog), catalog.index) == (Health.PASSING, 2)
-
-
-async def test_a_holder_that_returns_restores_its_lease(autojump_clock: MockClock) -> None:
-    """After a lapse the next renewal makes the node passing; one without a lease is told to register."""
-    del autojump_clock
-    async with running(MemoryStore()) as catalog:
-        await catalog.submit(web(lease_ttl_s=15))
-        await trio.sleep(100)
-        assert status(catalog) is Health.CRITICAL
-        assert await catalog.renew_lease("n0") is True
-        assert status(catalog) is Health.PASSING
-        await trio.sleep(16)
-        assert status(catalog) is Health.CRITICAL
-        assert await catalog.renew_lease("nobody") is False
-
-
-async def test_a_renewal_during_the_lapse_wins(autojump_clock: MockClock) -> None:
-    """Heard while the lapse was on its way to the disk: lapsed, then restored at once, and it lapses again in time."""
-    del autojump_clock
-    store = GatedStore()
-    async with running(store) as catalog:
-        await catalog.submit(web(lease_ttl_s=15))
-        store.gate = trio.Event()
-        await trio.sleep(15.5)
-        assert await catalog.renew_lease("n0") is True
-        store.gate.set()
-        await trio.sleep(1)
-        assert status(catalog) is Health.PASSING
-        await trio.sleep(20)
-        assert status(catalog) is Health.CRITICAL
-
-
-async def test_a_restart_gives_every_lease_its_whole_time(autojump_clock: MockClock) -> None:
-    """An outage of the catalog makes no node critical; one that lapsed before stays lapsed."""
-    del autojump_clock
-    memory = Memory()
-    async with running(MemoryStore(memory)) as catalog:
-        await catalog.submit(web(0, lease_ttl_s=15))
-        await trio.sleep(16)
-        await catalog.submit(web(1, lease_ttl_s=15))
-    await trio.sleep(1000)
-    async with running(MemoryStore(memory)) as catalog:
-        await trio.sleep(14.5)
-        assert (status(catalog, 0), status(catalog, 1)) == (Health.CRITICAL, Health.PASSING)
-        await trio.sleep(1)
-        assert status(catalog, 1) is Health.CRITICAL
-
-
-async def test_a_lapsed_node_leaves_after_its_delay(autojump_clock: MockClock) -> None:
-    """72 h for a host, its meta's seconds if it says so, at once for 0; a restart in between does not start it anew."""
-    del autojump_clock
-    memory = Memory()
-    async with running(MemoryStore(memory)) as catalog:
-        await catalog.submit(web(0, lease_ttl_s=15))
-        await catalog.submit(web(1, lease_ttl_s=15, **{META_DEREGISTER_AFTER_S: "600"}))
-        await catalog.submit(web(2, lease_ttl_s=15, **{META_DEREGISTER_AFTER_S: "0"}))
-        await trio.sleep(15.5)
-        assert [node.node for node in catalog.state.nodes()] == ["n0", "n1"]
-        await trio.sleep(300)
-    async with running(MemoryStore(memory)) as catalog:
-        await trio.sleep(298)
-        assert catalog.state.node("n1") is not None
-        await trio.sleep(3)
-        assert catalog.state.node("n1") is None
-        await trio.sleep(72 * 3600 - 620)
-        assert catalog.state.node("n0") is not None
-        await trio.sleep(30)
-        assert catalog.state.nodes() == []
-
-
-async def test_a_thousand_leases_lapse_together(autojump_clock: MockClock) -> None:
-    """A lost rack: all of it critical at once, in few commits."""
-    del autojump_clock
-    store = GatedStore()
-    async with running(store) as catalog:
-        async with trio.open_nursery() as senders:
-            for number in range(1000):
-                senders.start_soon(catalog.submit, web(number, lease_ttl_s=15))
-        commits = len(store.commits)
-        await trio.sleep(15.5)
-        assert len(catalog.state.lapsed_leases()) == 1000
-        assert len(store.commits) - commits <= 10
-
-
-async def test_a_short_lease_is_not_held_up_by_a_long_one(autojump_clock: MockClock) -> None:
-    """The next deadline is found anew when a shorter lease is granted."""
-    del autojump_clock
-    async with running(MemoryStore()) as catalog:
-        await catalog.submit(web(0, lease_ttl_s=50))
-        await trio.sleep(1)
-        await catalog.submit(web(1, lease_ttl_s=2))
-        await trio.sleep(2.1)
-        assert (status(catalog, 0), status(catalog, 1)) == (Health.PASSING, Health.CRITICAL)
