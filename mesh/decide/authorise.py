@@ -11,8 +11,6 @@ A `Permit` is made here only (its constructor asks for this module's token) and 
 from collections.abc import Sequence
 
 from mesh.decide.match import Fields, HeaderTest, LineTest, RuleError, path_test
-from mesh.model.chain import Chain
-from mesh.model.endpoint import ExportSet
 from mesh.model.identity import DEFAULT_NAMESPACE, Kind, SpiffeId
 from mesh.model.intention import Action, Intention, IntentionSet, Permission
 from mesh.model.names import ANY
@@ -211,22 +209,6 @@ def permit_local_app(local: Local) -> Permit:
     return Permit(str(source), local.service, "local application", mint=_MINT)
 
 
-def permit_forward(exports: ExportSet | None, service: str, consumer_network: str | None = None) -> Permit | Denied:
-    """Whether a mesh gateway may forward to `service` of its own network.
-
-    `consumer_network` None means that the caller's network is not known (a gateway sees only an SNI): then the
-    service must be exported to some network at least.
-    """
-    if exports is None:
-        return Denied("this gateway has no exports yet", "no exports")
-    for export in exports.exports:
-        if export.service not in {service, ANY} or not export.consumers:
-            continue
-        if consumer_network is None or consumer_network in export.consumers or ANY in export.consumers:
-            return Permit(f"network {consumer_network or 'unknown'}", "", f"export of {export.service}", mint=_MINT)
-    return Denied(f"{service} is not exported by network {exports.network}", "exported-services")
-
-
 def _settle(action: Action, source: SpiffeId, rule: str) -> Permit | Denied:
     if action is Action.ALLOW:
         return Permit(str(source), source.name, rule, mint=_MINT)
@@ -271,8 +253,3 @@ def _always(_: bytes) -> bool:
 
 def _never(_: bytes) -> bool:
     return False
-
-
-def protocol_of(chain: Chain) -> str:
-    """The protocol that an upstream's bytes are parsed as: `http` or `tcp`."""
-    return "http" if chain.protocol in _HTTP_PROTOCOLS else "tcp"

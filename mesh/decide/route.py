@@ -151,13 +151,13 @@ class RoutePlan:
 
 
 class Router:
-    """A compiled chain. Make it with `compile_chain` and keep it as long as the chain."""
+    """A compiled chain; make it with `compile_chain`. `is_http`: what the application sends is parsed as HTTP."""
 
-    __slots__ = ("_last", "_only", "chain", "protocol", "routes", "targets")
+    __slots__ = ("_last", "_only", "chain", "is_http", "routes", "targets")
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self.protocol = chain.protocol
+        self.is_http = chain.protocol in {"http", "http2", "grpc"}
         self.targets = {target.id: target for target in chain.targets}
         self.routes = tuple(RoutePlan(route, self.targets) for route in chain.routes)
         if not self.routes or not self.routes[-1].always:

@@ -12,13 +12,9 @@ from mesh.decide.authorise import (
     Policy,
     Verdict,
     compile_policy,
-    permit_forward,
     permit_local_app,
-    protocol_of,
 )
 from mesh.decide.match import Fields
-from mesh.model.chain import Chain
-from mesh.model.endpoint import Export, ExportSet
 from mesh.model.identity import Kind, SpiffeId, service_id
 from mesh.model.intention import Action, HeaderMatch, HttpMatch, Intention, IntentionSet, Permission
 from mesh.model.snapshot import Local
@@ -278,35 +274,3 @@ def test_a_permit_is_only_granted() -> None:
         copy.copy(permit)
     with pytest.raises(TypeError):
         pickle.dumps(permit)
-
-
-@pytest.mark.parametrize(
-    ("consumers", "network", "expected"),
-    [
-        (("k8s",), "k8s", True),
-        (("k8s",), "lab", False),
-        (("*",), "lab", True),
-        (("k8s",), None, True),
-        ((), None, False),
-        ((), "k8s", False),
-    ],
-)
-def test_a_gateway_forwards_only_what_is_exported(
-    consumers: tuple[str, ...], network: str | None, expected: bool
-) -> None:
-    """Default none; a service must be exported to the caller's network, or to some network when it is not known."""
-    exports = ExportSet("vm", 1, (Export("api", consumers),))
-    assert expected == allowed(permit_forward(exports, "api", network))
-    assert not allowed(permit_forward(exports, "db", network))
-    assert not allowed(permit_forward(None, "api", network))
-
-
-def test_a_wildcard_export_covers_every_service() -> None:
-    """`*` exports all services of the network."""
-    assert allowed(permit_forward(ExportSet("vm", 1, (Export("*", ("k8s",)),)), "db", "k8s"))
-
-
-def test_the_protocols_that_are_parsed_as_http() -> None:
-    """http, http2 and grpc are HTTP, all else is opaque."""
-    protocols = ["http", "http2", "grpc", "tcp", "x"]
-    assert [protocol_of(Chain("s", 1, name, (), ())) for name in protocols] == ["http", "http", "http", "tcp", "tcp"]

@@ -77,6 +77,8 @@ def test_the_first_matching_route_wins_and_the_last_catches_all() -> None:
 def test_a_stream_takes_the_closing_route() -> None:
     """A TCP chain has one route that asks nothing."""
     tcp = router(LAST, protocol="tcp")
+    assert not tcp.is_http
+    assert router(LAST, protocol="grpc").is_http
     assert tcp.route_stream(PERMIT).legs[0].target.service == "api"
     assert tcp.route_stream(PERMIT).legs[0].failover[0].id == "v2"
 
