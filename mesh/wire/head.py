@@ -61,6 +61,7 @@ MAX_METHOD_BYTES = 32
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}))(?::([0-9]{1,5}))?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(/[^#]*|\?[^#]*)?", re.IGNORECASE)
 _MAX_DIGITS = 16
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"))
 _INTERESTING = CONNECTION_FIELDS | {b"host", b"content-length", b"expect"}
 # A peer that could have these removed by naming them in Connection would unframe, misroute or unmask the message.
@@ -170,7 +171,11 @@ def validate_response(status: int, version: str, fields: Fields, request_method:
         length = _response_content_length(lengths)
     else:
         length = UNTIL_CLOSE
-    if request_method == b"HEAD" or status < 200 or status in {204, 304}:
+    if status < 200 or status == 204:
+        # Never a body (RFC 9110 15.2, 15.3.5): drop what announces one, and trust no byte that follows.
+        keep_alive = keep_alive and codings is None and (lengths is None or lengths == [b"0"])
+        return ValidResponse(status, _without_framing(checked), 0, keep_alive)
+    if request_method == b"HEAD" or status == 304:
         length = 0
     return ValidResponse(status, checked, length, keep_alive and length != UNTIL_CLOSE)
 
@@ -189,9 +194,15 @@ def validate_trunk_response(status: int, fields: Fields, request_method: bytes =
         _refuse_connection_fields(found, 502)
     lengths = found.get(b"content-length")
     length = _response_content_length(lengths) if lengths else CHUNKED
-    if request_method == b"HEAD" or status < 200 or status in {204, 304}:
+    if status < 200 or status == 204:
+        return ValidResponse(status, _without_framing(checked), 0)
+    if request_method == b"HEAD" or status == 304:
         length = 0
     return ValidResponse(status, checked, length)
+
+
+def _without_framing(fields: Fields) -> list[tuple[bytes, bytes]]:
+    return [field for field in fields if field[0] not in _FRAMING]
 
 
 def _collect(fields: Fields) -> dict[bytes, list[bytes]]:

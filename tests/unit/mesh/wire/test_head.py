@@ -254,12 +254,17 @@ def test_a_trunk_head() -> None:
         (204, "1.1", [], b"GET", 0, True),
         (304, "1.1", [(b"Content-Length", b"5")], b"GET", 0, True),
         (101, "1.1", [], b"GET", 0, True),
+        (204, "1.1", [(b"Content-Length", b"0")], b"GET", 0, True),
+        (204, "1.1", [(b"Content-Length", b"5")], b"GET", 0, False),
+        (103, "1.1", [(b"Transfer-Encoding", b"chunked")], b"GET", 0, False),
     ],
 )
 def test_responses(status: int, version: str, fields: Fields, method: bytes, length: int, keep: bool) -> None:
     """RFC 9112 6.3: HEAD, 1xx, 204 and 304 have no body; else chunked, length, or until close."""
     valid = validate_response(status, version, fields, method)
     assert (length, keep) == (valid.length, valid.keep_alive)
+    if status in {103, 204}:
+        assert valid.fields == []
 
 
 @pytest.mark.parametrize(
@@ -288,6 +293,7 @@ def test_trunk_responses() -> None:
     assert validate_trunk_response(200, [(b"Content-Length", b"5")]).length == 5
     assert validate_trunk_response(200, []).length == CHUNKED
     assert validate_trunk_response(200, [(b"Content-Length", b"5")], b"HEAD").length == 0
+    assert validate_trunk_response(204, [(b"content-length", b"5")]).fields == []
     assert validate_trunk_response(101, [(b"upgrade", b"websocket")]).length == 0
     for status, fields in ((200, [(b"connection", b"x")]), (42, []), (200, [(b"a", b"\0")])):
         with pytest.raises(HeadError) as caught:
