@@ -53,7 +53,6 @@ class Leases:
         lease = self._state.lease(node)
         if lease is None or lease.lapsed_at_s is not None:
             self._deadlines.drop(node)
-            self._moved.set()
             return
         deadline_s = self._clock() + lease.ttl_s
         self._deadlines.renew(node, deadline_s)
