@@ -42,7 +42,7 @@ class Follower:
         self,
         client: SyncClient,
         plan: Plan,
-        holder: SnapshotHolder | None = None,
+        holder: SnapshotHolder,
         cache: ResourceCache | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
@@ -51,7 +51,7 @@ class Follower:
         self._cache = cache
         self._backoff = Backoff(uniform)
         self._logged_s = -_LOG_EVERY_S
-        self.holder = holder or SnapshotHolder(self._holding.snapshot())
+        self.holder = holder
         self.last_answer_s: float | None = None
 
     @property
@@ -63,6 +63,10 @@ class Follower:
     def is_settled(self) -> bool:
         """Whether everything this process needs was answered at least once, now or before a restart."""
         return self._holding.is_settled
+
+    def age_s(self) -> float | None:
+        """Seconds since the catalog (or the agent) last answered; None before the first answer. For use under trio."""
+        return None if self.last_answer_s is None else trio.current_time() - self.last_answer_s
 
     def restore(self, resources: tuple[Resource, ...]) -> None:
         """Begin with what was held before a restart (`load_last_good`)."""

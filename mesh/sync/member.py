@@ -21,6 +21,7 @@ from mesh.sync.cache import ResourceCache
 from mesh.sync.client import SyncClient
 from mesh.sync.follow import ROOTS, Plan, UnusableResourceError, decode_resource
 from mesh.sync.follower import Follower, load_last_good
+from mesh.sync.holder import SnapshotHolder
 from mesh.sync.join import JoinAsk, Joined, Trust, join, split_pem
 from mesh.sync.leaf import Clock, LeafRenewal, ask_leaf, keep_leaf
 from mesh.sync.link.address import HostPort
@@ -64,29 +65,54 @@ class Member(msgspec.Struct, frozen=True):
     """What a process works with once it is a member."""
 
     client: SyncClient
-    identity: LiveIdentity
     follower: Follower
-    renewal: LeafRenewal
+    identity: LiveIdentity
+
+
+class Follows(msgspec.Struct, frozen=True):
+    """What a process works with that follows the catalog through its agent and needs no certificate of its own."""
+
+    client: SyncClient
+    follower: Follower
+
+
+async def run_follower(
+    source: Source,
+    who: Who,
+    plan: Plan,
+    holder: SnapshotHolder,
+    *,
+    task_status: trio.TaskStatus[Follows] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Follow through the host's agent until cancelled; no identity is asked for."""
+    client = SyncClient([UnixDialler(source.agent)])
+    follower = Follower(client, plan, holder, _cache(source, who))
+    follower.restore(load_last_good(_cache(source, who)))
+    task_status.started(Follows(client, follower))
+    await follower.run()
 
 
 async def run_member(
     source: Source,
     who: Who,
     plan: Plan,
+    holder: SnapshotHolder,
     clock: Clock | None = None,
     *,
     task_status: trio.TaskStatus[Member] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Become a member, say so by `task_status`, and stay one until cancelled. Waits as long as it takes; failures are logged."""
+    """Become a member, say so by `task_status`, and stay one until cancelled. Waits as long as it takes; failures are logged.
+
+    `holder` gets every snapshot, also before the identity is there.
+    """
     clock = clock or Clock()
-    state = Path(source.state_dir)
-    store = LeafStore(state / "identity")
-    cache = ResourceCache(state / "resources.json", f"{who.kind}:{who.name}@{source.network}")
+    store = LeafStore(Path(source.state_dir) / "identity")
+    cache = _cache(source, who)
     kept = load_last_good(cache)
     async with trio.open_nursery() as nursery:
         if source.agent:
             client = SyncClient([UnixDialler(source.agent)])
-            follower = Follower(client, plan, cache=cache, uniform=clock.draw)
+            follower = Follower(client, plan, holder, cache, clock.draw)
             follower.restore(kept)
             nursery.start_soon(follower.run)
             identity = await _through_agent(client, follower, who, store, clock)
@@ -95,14 +121,17 @@ async def run_member(
             entry = _DirectEntry(source, who, store, clock)
             identity = await entry.identity(roots_among(kept))
             client = SyncClient([CatalogDialler(address, identity, clock.now_s) for address in source.servers])
-            follower = Follower(client, plan, cache=cache, uniform=clock.draw)
+            follower = Follower(client, plan, holder, cache, clock.draw)
             follower.restore(kept)
             nursery.start_soon(follower.run)
             rejoin = entry.rejoin
         keep_trust(follower, identity)
-        renewal = LeafRenewal(client, identity, store, rejoin, clock)
-        nursery.start_soon(renewal.run)
-        task_status.started(Member(client, identity, follower, renewal))
+        nursery.start_soon(LeafRenewal(client, identity, store, rejoin, clock).run)
+        task_status.started(Member(client, follower, identity))
+
+
+def _cache(source: Source, who: Who) -> ResourceCache:
+    return ResourceCache(Path(source.state_dir) / "resources.json", f"{who.kind}:{who.name}@{source.network}")
 
 
 def keep_trust(follower: Follower, identity: LiveIdentity) -> None:

@@ -59,6 +59,23 @@ class UnixDialler:
             raise UnreachableError(f"{self.name}: {_said(error)}") from error
 
 
+class PlainDialler:
+    """Reaches an agent's Consul API on loopback, without TLS."""
+
+    generation = 0
+
+    def __init__(self, address: HostPort) -> None:
+        self._address = address
+        self.name = self.host = str(address)
+
+    async def dial(self) -> trio.abc.Stream:
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT_S):
+                return await trio.open_tcp_stream(self._address.host, self._address.port)
+        except (OSError, trio.TooSlowError) as error:
+            raise UnreachableError(f"{self.name}: {_said(error)}") from error
+
+
 class CatalogDialler:
     """Reaches the catalog's mesh port with this process's own certificate, checked to be a catalog server's."""
 
