@@ -1,6 +1,5 @@
 """The engine: durable before visible, one commit for many, answers in order, waiters by topic, leases by the clock."""
 
-
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
