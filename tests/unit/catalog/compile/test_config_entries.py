@@ -211,15 +211,38 @@ def test_decode_source() -> None:
 )
 def test_decode_source_refused(body: object, destination: str, named: str) -> None:
     """Errors of the exact endpoint name the field too."""
-    with pytest.raises(ConfigEntryError, match="400|.") as caught:
+    with pytest.raises(ConfigEntryError) as caught:
         decode_source(body, destination, "api")
     assert caught.value.status == 400
     assert named in str(caught.value)
 
 
 _KEYS = st.sampled_from(
-    "Kind Name Routes Splits Weight Subsets Match HTTP Header Sources Action Permissions Services Consumers Failover "
-    "Redirect ConnectTimeout Config Meta Filter Destination Network junk".split()
+    [
+        "Kind",
+        "Name",
+        "Routes",
+        "Splits",
+        "Weight",
+        "Subsets",
+        "Match",
+        "HTTP",
+        "Header",
+        "Sources",
+        "Action",
+        "Permissions",
+        "Services",
+        "Consumers",
+        "Failover",
+        "Redirect",
+        "ConnectTimeout",
+        "Config",
+        "Meta",
+        "Filter",
+        "Destination",
+        "Network",
+        "junk",
+    ]
 )
 _JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8)),
