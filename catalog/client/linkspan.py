@@ -78,6 +78,16 @@ class Linkspan:
             CB.bool(), "/v1/connect/intentions/exact", params=_pair(source, destination), headers=self._headers(token)
         )
 
+    def put_config(self, entry: Any, *, cas: int | None = None, token: str | None = None) -> Awaitable[bool]:
+        """Write a config entry, with `cas` only over the one at that index (0: only if there is none). Whether it was."""
+        return self._http.put(
+            CB.json(allow_404=False),
+            "/v1/config",
+            params=[] if cas is None else [("cas", str(cas))],
+            data=json.dumps(entry),
+            headers=self._headers(token),
+        )
+
     def delete_config(
         self, kind: str, name: str, *, cas: int | None = None, token: str | None = None
     ) -> Awaitable[bool]:

@@ -1,0 +1,187 @@
+"""`linkspan catalog` and `linkspan token`: run a catalog, and make the tokens that hosts join with.
+
+Flags to values and values to text; it must never take a secret as an argument.
+"""
+
+import logging
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@click.command()
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), required=True, help="Where the catalog keeps its data (mode 0700)."
+)
+@click.option("--datacenter", default="dc1", show_default=True, help="Name of the datacenter.")
+@click.option("--trust-domain", default=None, help="Trust domain of the mesh; made at the first start if not given.")
+@click.option(
+    "--http", default="127.0.0.1:8500", show_default=True, help="Plain API port, loopback only; 'off' for none."
+)
+@click.option(
+    "--mesh", default="0.0.0.0:8502", show_default=True, help="Mutual TLS port for agents, proxies and joins."
+)
+@click.option("--node", default=None, help="Name of this node in the catalog.  [default: the host's name]")
+@click.option("--advertise", default="127.0.0.1", show_default=True, help="Address of this node in the catalog.")
+@click.option("--max-connections-per-address", default=2000, show_default=True, type=click.IntRange(min=1))
+@click.option("--kubernetes", is_flag=True, help="Let pods join with their service-account token (TokenReview).")
+@click.option(
+    "--kubernetes-node-agent", default="", metavar="NAMESPACE/NAME", help="Service account of the node agents."
+)
+@click.option("--kubernetes-gateway", default="", metavar="NAMESPACE/NAME", help="Service account of the mesh gateway.")
+@click.option("--kubernetes-network", default="kubernetes", show_default=True, help="Network of the cluster's pods.")
+@click.option("--kubernetes-api", default="", help="URL of the API server.  [default: the cluster this runs in]")
+@click.option("--kubernetes-ca", type=click.Path(path_type=Path), default=SERVICE_ACCOUNT / "ca.crt", show_default=True)
+@click.option(
+    "--kubernetes-token-file", type=click.Path(path_type=Path), default=SERVICE_ACCOUNT / "token", show_default=True
+)
+@click.option("--publish-roots", default="", metavar="NAMESPACE/NAME", help="ConfigMap to keep the trust bundle in.")
+def catalog(**flags: Any) -> None:
+    """Run the catalog: registry, health, policy and certificate authority."""
+    import trio
+
+    from catalog.api.http.serve import NotLoopbackError
+    from catalog.authority.root_file import AuthorityFileError
+    from catalog.state.state import UnreadableStateError
+    from catalog.store import StoreError
+    from mesh.model.names import InvalidNameError
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    raise_file_limit()
+    try:
+        trio.run(_run, settings_of(flags))
+    except (
+        NotLoopbackError,
+        InvalidNameError,
+        ValueError,
+        AuthorityFileError,
+        StoreError,
+        UnreadableStateError,
+    ) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot start: {error}") from error
+
+
+def settings_of(flags: dict[str, Any]) -> Any:
+    """The flags as `catalog.server.settings.Settings`."""
+    import os
+
+    import msgspec
+
+    from catalog.access.kubernetes import Cluster
+    from catalog.api.http.serve import DEFAULT_LIMITS
+    from catalog.server.settings import KubernetesAccess, Settings
+    from mesh.model.names import check_label, check_node, check_trust_domain
+
+    check_label(flags["datacenter"], "datacenter")
+    if flags["trust_domain"] is not None:
+        check_trust_domain(flags["trust_domain"])
+    cluster = access = None
+    if flags["kubernetes"] or flags["publish_roots"]:
+        host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+        port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+        url = flags["kubernetes_api"] or (host and f"https://{f'[{host}]' if ':' in host else host}:{port}")
+        if not url:
+            raise ValueError("--kubernetes outside a cluster needs --kubernetes-api")
+        access = KubernetesAccess(url, flags["kubernetes_ca"], flags["kubernetes_token_file"])
+    if flags["kubernetes"]:
+        cluster = Cluster(
+            check_label(flags["kubernetes_network"], "network"),
+            agent_account=flags["kubernetes_node_agent"],
+            gateway_account=flags["kubernetes_gateway"],
+        )
+    return Settings(
+        data_dir=flags["data_dir"],
+        datacenter=flags["datacenter"],
+        trust_domain=flags["trust_domain"],
+        http="" if flags["http"] == "off" else flags["http"],
+        mesh=flags["mesh"],
+        node=check_node(flags["node"] or socket.gethostname()),
+        address=flags["advertise"],
+        limits=msgspec.structs.replace(DEFAULT_LIMITS, connections_per_address=flags["max_connections_per_address"]),
+        cluster=cluster,
+        kubernetes=access,
+        publish_roots=flags["publish_roots"],
+    )
+
+
+def raise_file_limit() -> None:
+    """Every connection is a descriptor: use as many as the system lets us."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def _run(settings: Any) -> None:
+    import trio
+
+    from catalog.server.assembly import one_error, run_catalog
+    from catalog.server.notify import notify
+    from catalog.server.settings import OPERATOR_FILE
+
+    stop = trio.Event()
+    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            running = await nursery.start(run_catalog, settings, stop)
+            plain = f"http://{running.http} and " if running.http else ""
+            click.echo(
+                f"linkspan catalog: serving {plain}mesh port {running.mesh}; trust domain {running.api.authority.trust_domain}"
+            )
+            click.echo(f"linkspan catalog: the operator's token is in {settings.data_dir / OPERATOR_FILE}")
+            notify("READY=1")
+            async for _ in signals:
+                notify("STOPPING=1")
+                click.echo("linkspan catalog: stopping")
+                stop.set()
+                break
+
+
+@click.group()
+def token() -> None:
+    """Make the one-time tokens that hosts join the mesh with."""
+
+
+@token.command("create")
+@click.option("--node", required=True, help="Name of the node that may join with it.")
+@click.option("--service", "services", multiple=True, help="A service the node may run ('*': any). Repeatable.")
+@click.option("--gateway", is_flag=True, help="The node may run the mesh gateway of its network.")
+@click.option("--network", default="", help="The node's network; needed for a gateway.")
+@click.option("--ttl", default="1h", show_default=True, help="How long the token may be used.")
+@click.option("--server", default="CATALOG:8502", help="The catalog's mesh address, for the printed command.")
+@click.option("--http-addr", envvar=["LINKSPAN_HTTP_ADDR", "CONSUL_HTTP_ADDR"], default=None, help="The catalog's API.")
+@click.option("--token-file", type=click.Path(path_type=Path), default=None, help="File with the operator's token.")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def create(**flags: Any) -> None:
+    """Make a one-time join token and print it once, with the command to join by."""
+    import json
+
+    from catalog.client.command import call
+
+    made = call(
+        flags["http_addr"],
+        flags["token_file"],
+        lambda c: c.linkspan.create_token(
+            flags["node"],
+            services=flags["services"],
+            gateway=flags["gateway"],
+            network=flags["network"],
+            ttl=flags["ttl"],
+        ),
+    )
+    if flags["format_"] == "json":
+        click.echo(json.dumps(made, indent=2))
+        return
+    network = f" --network {flags['network']}" if flags["network"] else ""
+    click.echo(made["Token"])
+    click.echo(
+        f"On {flags['node']}, put it into a file and run (it works once, for {flags['ttl']}):\n"
+        f"  linkspan join --server {flags['server']} --ca-pin {made['CaPin']} --node {flags['node']}{network} --token-file FILE",
+        err=True,
+    )
