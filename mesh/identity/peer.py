@@ -100,7 +100,7 @@ def _not_after_s(certificate: Mapping[str, Any]) -> float:
 # OpenSSL's X509_V_ERR_* (verify(1), "Diagnostics").
 _VERIFY_TEXTS = {
     2: "unknown CA: the certificate's issuer is not in our trust bundle",
-    7: "bad signature: the certificate was changed or signed by another key",
+    7: "unknown CA: its signature fits no root of that name in our trust bundle (another authority of the same name, or a changed certificate)",
     9: "the certificate is not valid yet: compare the clocks of both machines",
     10: "the certificate has expired",
     18: "unknown CA: the certificate is self-signed",

@@ -46,8 +46,8 @@ from mesh.sync.process import Process, run_process
 )
 @click.option(
     "--gateway-mode",
-    type=click.Choice(GatewayMode, case_sensitive=False),
-    default=GatewayMode.REMOTE,
+    type=click.Choice([mode.value for mode in GatewayMode]),
+    default=GatewayMode.REMOTE.value,
     show_default=True,
     envvar="LINKSPAN_GATEWAY_MODE",
     help="Other networks: at their gateway, or through ours (local).",
@@ -68,7 +68,7 @@ def proxy(**values: Any) -> None:
         values["service"],
         values["network"],
         tuple(sorted({upstream.service for upstream in settings.upstreams})),
-        values["gateway_mode"],
+        GatewayMode(values["gateway_mode"]),
         values["instance"],
     )
     source = make_source(values)
