@@ -110,6 +110,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; its handler is cancelled when the caller hangs up."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
         answer: Answer | None = None
         try:
             handler = self._handler(scope["method"])

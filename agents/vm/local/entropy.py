@@ -13,7 +13,7 @@ import trio
 
 from agents.vm.local.entries import Change, Topic
 from agents.vm.local.forms import NodeFacts
-from agents.vm.local.reconcile import Deregister, Dirty, Step, full_steps, leave_step, partial_steps
+from agents.vm.local.reconcile import Deregister, Dirty, Step, full_steps, leave_step, partial_steps, without
 from agents.vm.local.registrar import RefusedError, Registrar, RegistrarError
 from agents.vm.local.state import LocalState
 
@@ -30,7 +30,7 @@ class EntropySettings(msgspec.Struct, frozen=True):
 
 
 class AntiEntropy:
-    """Tells `registrar` what `state` says about `node`."""
+    """Tells `registrar` what `state` says about `node`. Services in `foreign` are others' and left alone."""
 
     def __init__(
         self,
@@ -39,7 +39,10 @@ class AntiEntropy:
         registrar: Registrar,
         spread: Callable[[float], float],
         settings: EntropySettings = EntropySettings(),  # noqa: B008 - a frozen value
+        *,
+        foreign: frozenset[str] = frozenset(),
     ) -> None:
+        self._foreign = foreign
         self._state = state
         self._node = node
         self._registrar = registrar
@@ -60,6 +63,11 @@ class AntiEntropy:
     def is_settled(self) -> bool:
         """Whether the catalog was told everything that happened so far."""
         return self._told >= self._seen and not self.problem
+
+    async def wait_first(self) -> None:
+        """Wait until the catalog was told everything for the first time."""
+        while self._told < 0:
+            await self._round_over.wait()
 
     def request_full(self) -> None:
         """Do a full round as soon as possible (the catalog may have forgotten us)."""
@@ -111,7 +119,7 @@ class AntiEntropy:
             self._dirty.checks.add(check_id)
         dirty, self._dirty = self._dirty, Dirty()
         if now_s >= self._full_due_s:
-            held = await self._registrar.held(self._node.name)
+            held = without(await self._registrar.held(self._node.name), self._foreign)
             steps = full_steps(self._state, self._node, held, self._quiet.keys())
             self.refused.clear()
             self._full_due_s = now_s + self._settings.full_every_s + self._spread(self._settings.full_every_s / 8)

@@ -23,6 +23,13 @@ class Held(msgspec.Struct, frozen=True):
     checks: dict[str, Json] = {}
 
 
+def without(held: Held, foreign: Collection[str]) -> Held:
+    """What is held, but for services that others keep on this node, and their checks."""
+    services = {key: form for key, form in held.services.items() if key not in foreign}
+    checks = {key: form for key, form in held.checks.items() if form.get("ServiceID") not in foreign}
+    return Held(held.node, services, checks)
+
+
 class Register(msgspec.Struct, frozen=True):
     """A body for `/v1/catalog/register`, and the entries it brings up to date."""
 

@@ -1,0 +1,244 @@
+"""`linkspan dev`: catalog and agent in one process, open to everyone on this machine, and to nobody else.
+
+The one place that may import both the catalog and the agent (docs/decisions). It wires and never decides; it must never
+listen on anything but loopback and a Unix socket, because everyone who reaches it is the operator.
+"""
+
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import trio
+
+from agents.vm.api.app import agent_routes
+from agents.vm.api.call import App, CallError
+from agents.vm.host.core import Core, CoreSettings
+from agents.vm.host.serve import ListenError, listen_unix
+from agents.vm.local.forms import NETWORK_META, NodeFacts
+from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
+
+LOOPBACK = "127.0.0.1"
+
+
+class DevSettings(msgspec.Struct, frozen=True):
+    """One dev process. Port 0 picks a free one; `data_dir` None keeps nothing; `socket` None serves none."""
+
+    http_port: int = 8500
+    mesh_port: int = 8502
+    node: str = "localhost"
+    network: str = "default"
+    datacenter: str = "dc1"
+    data_dir: Path | None = None
+    config_dir: Path | None = None
+    socket: Path | None = None
+    enable_script_checks: bool = False
+
+
+class Running(msgspec.Struct, frozen=True):
+    """Where a started dev process listens."""
+
+    http: str
+    mesh: str
+
+
+async def run_dev(
+    settings: DevSettings, stop: trio.Event, task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run catalog and agent until `stop`, or until someone calls `agent/leave`; started once it serves.
+
+    Raises:
+        OSError: a port is taken, or the data directory cannot be written.
+        ListenError: the Unix socket cannot be listened on.
+    """
+    from catalog.api.api import Api
+    from catalog.api.app import application, routes
+    from catalog.api.http.serve import Listener, Server, listen, listen_plain
+    from catalog.authority.authority import Authority
+    from catalog.engine import Catalog
+    from catalog.server.assembly import one_error, own_registration
+    from catalog.server.certificate import ServerCertificate
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(one_error())
+        plain = listen_plain(f"{LOOPBACK}:{settings.http_port}")
+        mesh_socket = listen(f"{LOOPBACK}:{settings.mesh_port}")
+        for sock in (plain.socket, mesh_socket):
+            stack.callback(sock.close)
+        listeners = [plain] + ([Listener(stack.enter_context(_unix(settings.socket)))] if settings.socket else [])
+        folder = settings.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linkspan-dev-")))
+        engine = await Catalog.open(await _store(settings.data_dir, stack))
+        authority = Authority.open(folder, settings.datacenter, time.time(), None)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(engine.run)
+            await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
+            api = Api(engine, authority, everyone_operates=True)
+            certificate = ServerCertificate(authority, api.roots, time.time)
+            nursery.start_soon(certificate.keep_fresh)
+            core = _core(settings, application(routes(api)), stop)
+            await nursery.start(core.run)
+            listeners.append(Listener(mesh_socket, certificate.context))
+            server = Server(application([*agent_routes(core.host), *routes(api)]), listeners)
+            async with trio.open_nursery() as serving:
+                await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
+                await core.entropy.wait_told(1.0)
+                task_status.started(Running(plain.address, listeners[-1].address))
+            nursery.cancel_scope.cancel()
+
+
+def _core(settings: DevSettings, catalog_app: App, stop: trio.Event) -> Core:
+    async def leave() -> None:
+        stop.set()
+
+    node = NodeFacts(settings.node, LOOPBACK, settings.datacenter, meta={NETWORK_META: settings.network})
+    core_settings = CoreSettings(
+        config_dir=settings.config_dir,
+        keep_in=settings.data_dir / "registrations.json" if settings.data_dir else None,
+        file_scripts=settings.enable_script_checks,
+        api_scripts=settings.enable_script_checks,
+        is_server=True,
+        filter_items=filter_items,
+        foreign=frozenset({"consul"}),
+    )
+    return Core(node, CatalogRegistrar(AppCall(catalog_app)), core_settings, leave)
+
+
+async def _store(data_dir: Path | None, stack: AsyncExitStack) -> Any:
+    from catalog.server.settings import STORE_FILE
+    from catalog.store.memory import MemoryStore
+    from catalog.store.sqlite import open_sqlite
+    from mesh.identity.keep import make_private_directory
+
+    if data_dir is None:
+        return MemoryStore()
+    make_private_directory(data_dir)
+    store = await open_sqlite(data_dir / STORE_FILE)
+    stack.push_async_callback(store.close)
+    return store
+
+
+@contextmanager
+def _unix(path: Path) -> Iterator[socket.socket]:
+    sock = listen_unix(path)
+    sock.setblocking(False)  # noqa: FBT003 - its only argument
+    try:
+        yield sock
+    finally:
+        sock.close()
+        path.unlink(missing_ok=True)
+
+
+def filter_items(text: str, forms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a `?filter=` keeps, in Consul's language.
+
+    Raises:
+        CallError: it cannot be read (Consul answers 500).
+    """
+    from catalog.compile.filter import FilterError, parse_filter
+
+    try:
+        keep = parse_filter(text)
+        return {key: form for key, form in forms.items() if keep(form)}
+    except FilterError as error:
+        raise CallError(500, f"Failed to create boolean expression evaluator: {error}") from error
+
+
+class AppCall:
+    """Calls the catalog's app in this process (`agents.vm.local.registrar.CatalogCall`): same rules, no socket."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and body of the catalog's answer.
+
+        Raises:
+            RegistrarError: it gave none.
+        """
+        from urllib.parse import unquote
+
+        path, _, query = target.partition("?")
+        status, parts = 0, [b""]
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": method,
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(b"content-length", b"%d" % len(body))],
+            "client": None,
+            "state": {},
+        }
+
+        async def receive() -> dict[str, Any]:
+            await trio.lowlevel.checkpoint()
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            nonlocal status
+            await trio.lowlevel.checkpoint()
+            status = message.get("status", status)
+            parts.append(message.get("body", b""))
+
+        await self._app(scope, receive, send)
+        if not status:
+            raise RegistrarError(f"{method} {path}: no answer")
+        return status, b"".join(parts)
+
+
+@click.command()
+@click.option("--http-port", default=8500, show_default=True, help="Consul's API, on 127.0.0.1.")
+@click.option("--mesh-port", default=8502, show_default=True, help="Mutual TLS for proxies, on 127.0.0.1.")
+@click.option("--node", default=socket.gethostname, show_default="this host's name", help="The node's name.")
+@click.option("--network", default="default", show_default=True, help="The network of services registered here.")
+@click.option("--datacenter", default="dc1", show_default=True)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Keep the catalog here.  [default: in memory]")
+@click.option("--config-dir", type=click.Path(path_type=Path), help="Service files (YAML, JSON).")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), help="Unix socket for local proxies.")
+@click.option("--enable-script-checks", is_flag=True, help="Run script checks, also those registered over the API.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning", show_default=True)
+def dev(**flags: Any) -> None:
+    """Catalog and agent in one process for development: open, on this machine only."""
+    from agents.vm.command import start_log
+
+    start_log(flags.pop("log_level"))
+    settings = DevSettings(socket=flags.pop("socket_path"), **flags)
+    try:
+        trio.run(_until_signal, settings)
+    except (OSError, ListenError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _until_signal(settings: DevSettings) -> None:
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery(strict_exception_groups=False) as nursery:
+            nursery.start_soon(_stop_at_signal, signals, stop)
+            running = await nursery.start(run_dev_until, settings, stop, nursery.cancel_scope)
+            click.echo(f"linkspan dev: node {settings.node}, API on http://{running.http}, mesh port {running.mesh}")
+            if settings.socket:
+                click.echo(f"linkspan dev: proxies on unix:{settings.socket}")
+
+
+async def run_dev_until(
+    settings: DevSettings,
+    stop: trio.Event,
+    outer: trio.CancelScope,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run, and end `outer` when it is over."""
+    await run_dev(settings, stop, task_status)
+    outer.cancel()
+
+
+async def _stop_at_signal(signals: Any, stop: trio.Event) -> None:
+    async for _ in signals:
+        stop.set()
+        return
