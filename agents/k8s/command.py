@@ -30,6 +30,7 @@ def k8s() -> None:
 @click.option("--node", required=True, envvar="NODE_NAME", help="The Kubernetes node that this agent runs on.")
 @click.option("--address", required=True, envvar="NODE_ADDRESS", help="That node's address.")
 @click.option("--network", required=True, help="The network of this cluster's pods.")
+@click.option("--gateway-account", default="", help="NAMESPACE/NAME of the service account that mesh gateways run as.")
 @click.option("--kubeconfig", default="", help="Default: the pod's own service account.")
 @click.option(
     "--ready-file", default="", type=click.Path(), help="Made once this node's workloads stand in the catalog."
@@ -52,6 +53,8 @@ async def run(options: dict[str, Any]) -> None:
     from agents.k8s.kube_api import KubeApi
     from agents.k8s.node_agent import NodePlan, NodeSettings
     from mesh.model.identity import Kind
+    from mesh.model.snapshot import Snapshot
+    from mesh.sync.holder import SnapshotHolder
     from mesh.sync.member import Source, Who, run_member
 
     node, network = check_node(options["node"]), check_label(options["network"], "network")
@@ -72,8 +75,9 @@ async def run(options: dict[str, Any]) -> None:
                     return
 
         nursery.start_soon(stop_on_signal)
-        member = await nursery.start(run_member, source, who, NodePlan(network))
-        settings = NodeSettings(node=node, address=options["address"], network=network)
+        plan = NodePlan(network)
+        member = await nursery.start(run_member, source, who, plan, SnapshotHolder(Snapshot(plan.local)))
+        settings = NodeSettings(node, options["address"], network, options["gateway_account"])
         calls, kube = CatalogCalls(member.client), KubeApi(options["kubeconfig"])
         await nursery.start(run_node_agent, settings, kube, calls, random.random, _log.info)
         _log.info("the pods of node %s stand in the catalog", node)

@@ -6,12 +6,13 @@ asked. The whole desired state is sent again every `RESYNC_S`, so that what was 
 It must never deregister because the API server is away: the reflectors keep their last copy, and the lease lapses only with the agent itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import msgspec
 import trio
 
+from agents.k8s.gateways import desired_gateways
 from agents.k8s.reflector import Change, Json, Reflector
 from agents.k8s.workloads import NETWORK_META, Deregister, Refused, Register, Workload, desired, reconcile
 from mesh.model.snapshot import Local
@@ -42,11 +43,12 @@ class Catalog(Protocol):
 
 
 class NodeSettings(msgspec.Struct, frozen=True):
-    """Which node this is."""
+    """Which node this is. `gateway_account` is the `namespace/name` that mesh gateways run as, empty: none is registered."""
 
     node: str
     address: str
     network: str
+    gateway_account: str = ""
 
 
 class NodePlan(msgspec.Struct, frozen=True):
@@ -134,7 +136,7 @@ class NodeAgent:
     async def _bring_up_to_date(self, *, full: bool) -> None:
         assert self.pods is not None
         assert self.services is not None
-        wanted, refused = desired(self.services.objects.values(), self.pods.objects.values(), self._settings.network)
+        wanted, refused = self._desired(self.services.objects.values(), self.pods.objects.values())
         for one in set(refused) - self._refused:
             self._log(f"{one.what} is not registered: {one.reason}")
         self._refused = set(refused)
@@ -150,14 +152,19 @@ class NodeAgent:
                 await self._register(action)
         self._registered = wanted
 
+    def _desired(self, services: Collection[Json], pods: Collection[Json]) -> tuple[dict[str, Workload], list[Refused]]:
+        settings = self._settings
+        wanted, refused = desired(services, pods, settings.network)
+        gateways, refused_gateways = desired_gateways(pods, settings.network, settings.gateway_account)
+        return wanted | gateways, refused + refused_gateways
+
     async def _leftovers(self, wanted: dict[str, Workload]) -> list[Register | Deregister]:
         """What an agent before this one registered, or a lost call left behind."""
-        kept = {one.service["ID"] for one in wanted.values()} | {one.sidecar["ID"] for one in wanted.values()}
+        kept = {service_id for one in wanted.values() for service_id in one.service_ids}
         gone = await self._catalog.pod_services(self._settings.node) - kept
         return [Deregister(tuple(sorted(gone, reverse=True)))] if gone else []
 
     async def _register(self, action: Register) -> None:
-        one = action.workload
         body = {**self.node_body(), "SkipNodeUpdate": True}
-        await self._catalog.register({**body, "Service": one.service, "Check": one.checks[0]})
-        await self._catalog.register({**body, "Service": one.sidecar, "Check": one.checks[1]})
+        for service, check in zip(action.workload.services, action.workload.checks, strict=True):
+            await self._catalog.register({**body, "Service": service, "Check": check})

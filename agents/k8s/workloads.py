@@ -30,12 +30,19 @@ Json = dict[str, Any]
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """One pod as it should stand in the catalog: the bodies of its two catalog registrations' Service and Check parts."""
+    """One pod as it should stand in the catalog: the Service and Check parts of its registrations, in their order.
+
+    Of an application that is its instance, then the sidecar in front of it; of a mesh gateway the gateway alone.
+    """
 
     instance: str
-    service: Json
-    sidecar: Json
+    services: tuple[Json, ...]
     checks: tuple[Json, ...]
+
+    @property
+    def service_ids(self) -> tuple[str, ...]:
+        """The IDs of `services`."""
+        return tuple(str(service["ID"]) for service in self.services)
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -82,7 +89,22 @@ def is_present(pod: Json) -> bool:
     return bool(status.get("podIP")) and status.get("phase") not in {"Succeeded", "Failed"}
 
 
-def _port(text: str, what: str) -> int:
+def pod_meta(pod: Json, network: str) -> dict[str, str]:
+    """The service meta that every registration of a pod carries; `k8s-uid` marks it as ours to take out."""
+    return {
+        "k8s-namespace": pod["metadata"].get("namespace", ""),
+        "k8s-pod": pod["metadata"]["name"],
+        "k8s-uid": str(pod["metadata"].get("uid", "")),
+        NETWORK_META: network,
+    }
+
+
+def parse_port(text: str, what: str) -> int:
+    """A port number; `what` names the setting in the error.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
         raise ValueError(f"{what} {text[:40]!r} must be a port from 1 to 65535")
     return int(text)
@@ -109,22 +131,16 @@ def workload(service: Json, pod: Json, network: str) -> Workload | Refused:
     settings = {**annotations(service), **annotations(pod)}
     try:
         mesh_name = check_label(settings.get("service") or service["metadata"]["name"], "service name")
-        port = _port(settings["port"], "linkspan.io/port") if "port" in settings else _target_port(service, pod)
-        inbound = _port(settings.get("inbound-port", str(INBOUND_PORT)), "linkspan.io/inbound-port")
+        port = parse_port(settings["port"], "linkspan.io/port") if "port" in settings else _target_port(service, pod)
+        inbound = parse_port(settings.get("inbound-port", str(INBOUND_PORT)), "linkspan.io/inbound-port")
     except (InvalidNameError, ValueError) as error:
         return Refused(f"pod {namespace}/{name}", str(error))
     address = pod["status"]["podIP"]
     instance = f"{name}-{mesh_name}"
     meta = {key.removeprefix("meta-"): value for key, value in settings.items() if key.startswith("meta-")}
-    meta |= {
-        "k8s-namespace": namespace,
-        "k8s-pod": name,
-        "k8s-uid": str(pod["metadata"].get("uid", "")),
-        NETWORK_META: network,
-    }
+    meta |= pod_meta(pod, network)
     tags = [tag.strip() for tag in settings.get("tags", "").split(",") if tag.strip()]
     sidecar_name, sidecar_id = f"{mesh_name}-sidecar-proxy", f"{instance}-sidecar-proxy"
-    status, output = readiness(pod)
     proxy = {
         "DestinationServiceName": mesh_name,
         "DestinationServiceID": instance,
@@ -132,27 +148,24 @@ def workload(service: Json, pod: Json, network: str) -> Workload | Refused:
         "LocalServicePort": port,
     }
     base = {"Address": address, "Meta": meta, "Tags": tags}
-    return Workload(
-        instance=instance,
-        service={"ID": instance, "Service": mesh_name, "Port": port, **base},
-        sidecar={
-            "ID": sidecar_id,
-            "Service": sidecar_name,
-            "Port": inbound,
-            "Kind": "connect-proxy",
-            "Proxy": proxy,
-            **base,
-        },
-        checks=(
-            _check(f"service:{instance}:k8s-readiness", instance, mesh_name, status, output),
-            _check(f"service:{sidecar_id}:k8s-readiness", sidecar_id, sidecar_name, status, output),
-        ),
-    )
+    own = {"ID": instance, "Service": mesh_name, "Port": port, **base}
+    sidecar = {
+        "ID": sidecar_id,
+        "Service": sidecar_name,
+        "Port": inbound,
+        "Kind": "connect-proxy",
+        "Proxy": proxy,
+        **base,
+    }
+    checks = (readiness_check(instance, mesh_name, pod), readiness_check(sidecar_id, sidecar_name, pod))
+    return Workload(instance, (own, sidecar), checks)
 
 
-def _check(check_id: str, service_id: str, service_name: str, status: str, output: str) -> Json:
+def readiness_check(service_id: str, service_name: str, pod: Json) -> Json:
+    """The Check part of a registration: the pod's readiness as the kubelet reports it."""
+    status, output = readiness(pod)
     return {
-        "CheckID": check_id,
+        "CheckID": f"service:{service_id}:k8s-readiness",
         "Name": "Kubernetes readiness",
         "Status": status,
         "Output": output,
@@ -196,9 +209,7 @@ class Deregister(msgspec.Struct, frozen=True):
 def reconcile(registered: Mapping[str, Workload], wanted: Mapping[str, Workload]) -> list[Register | Deregister]:
     """What turns the registrations that stand into those that should: removals first, nothing for what is equal."""
     actions: list[Register | Deregister] = [
-        Deregister((one.sidecar["ID"], one.service["ID"]))
-        for instance, one in registered.items()
-        if instance not in wanted
+        Deregister(one.service_ids[::-1]) for instance, one in registered.items() if instance not in wanted
     ]
     actions += [Register(one) for instance, one in wanted.items() if registered.get(instance) != one]
     return actions

@@ -51,13 +51,13 @@ def made(svc: Json, one: Json) -> Workload:
 def test_a_ready_pod_is_an_instance_and_its_sidecar() -> None:
     """The instance has the application's port, the sidecar the inbound port and the instance as its destination."""
     one = made(service(), pod())
-    assert one.service["Service"] == "api"
-    assert one.service["Port"] == 8080
-    assert one.sidecar["Kind"] == "connect-proxy"
-    assert one.sidecar["Port"] == 20000
-    assert one.sidecar["Proxy"]["DestinationServiceID"] == one.service["ID"]
+    assert one.services[0]["Service"] == "api"
+    assert one.services[0]["Port"] == 8080
+    assert one.services[1]["Kind"] == "connect-proxy"
+    assert one.services[1]["Port"] == 20000
+    assert one.services[1]["Proxy"]["DestinationServiceID"] == one.services[0]["ID"]
     assert {check["Status"] for check in one.checks} == {"passing"}
-    assert one.service["Meta"]["linkspan-network"] == "k8s-east"
+    assert one.services[0]["Meta"]["linkspan-network"] == "k8s-east"
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,16 @@ def test_annotations_decide_and_the_pods_own_win() -> None:
     """Name, ports, tags and meta come from annotations; the pod's override the Service's."""
     svc = service(service="shop-api", port="9000", inbound_port="21000", tags="v1, blue", meta_version="v1")
     one = made(svc, pod(metadata={"annotations": {"linkspan.io/port": "9001"}, "labels": {"app": "api"}}))
-    assert (one.service["Service"], one.service["Port"], one.sidecar["Port"]) == ("shop-api", 9001, 21000)
-    assert one.service["Tags"] == ["v1", "blue"]
-    assert one.service["Meta"]["version"] == "v1"
+    assert (one.services[0]["Service"], one.services[0]["Port"], one.services[1]["Port"]) == ("shop-api", 9001, 21000)
+    assert one.services[0]["Tags"] == ["v1", "blue"]
+    assert one.services[0]["Meta"]["version"] == "v1"
 
 
 def test_a_named_target_port_is_found_in_the_pod() -> None:
     """A Service's targetPort by name is the container port of that name."""
     svc = service()
     svc["spec"]["ports"] = [{"port": 80, "targetPort": "web"}]
-    assert made(svc, pod()).service["Port"] == 8081
+    assert made(svc, pod()).services[0]["Port"] == 8081
 
 
 @pytest.mark.parametrize(
@@ -123,5 +123,5 @@ def test_reconcile_removes_first_and_leaves_what_is_equal() -> None:
     one, two = made(service(), pod("a")), made(service(), pod("b"))
     sick = made(service(), pod("b", ready=False))
     actions = reconcile({one.instance: one, two.instance: two}, {sick.instance: sick})
-    assert actions == [Deregister((one.sidecar["ID"], one.service["ID"])), Register(sick)]
+    assert actions == [Deregister(("a-api-sidecar-proxy", "a-api")), Register(sick)]
     assert reconcile({one.instance: one}, {one.instance: one}) == []
