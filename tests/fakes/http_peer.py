@@ -37,7 +37,7 @@ async def serve_http(stream: trio.abc.Stream, handler: Handler, *, max_requests:
             parts += [http.send(h11.Data(data=body)), http.send(h11.EndOfMessage())]
             try:
                 await stream.send_all(b"".join(part for part in parts if part))
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             if http.our_state is not h11.DONE:
                 return
@@ -52,7 +52,7 @@ async def _read(stream: trio.abc.Stream, http: h11.Connection) -> Asked | None:
         if event is h11.NEED_DATA:
             try:
                 http.receive_data(await stream.receive_some())
-            except trio.BrokenResourceError:
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return None
         elif isinstance(event, h11.Request):
             request = event
