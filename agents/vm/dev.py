@@ -217,25 +217,27 @@ def dev(**flags: Any) -> None:
 
 
 async def _until_signal(settings: DevSettings) -> None:
+    from catalog.server.assembly import one_error
+
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery(strict_exception_groups=False) as nursery:
+    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_at_signal, signals, stop)
-            running = await nursery.start(run_dev_until, settings, stop, nursery.cancel_scope)
-            click.echo(f"linkspan dev: node {settings.node}, API on http://{running.http}, mesh port {running.mesh}")
-            if settings.socket:
-                click.echo(f"linkspan dev: proxies on unix:{settings.socket}")
+            await run_dev(settings, stop, _Announcement(settings))
+            nursery.cancel_scope.cancel()
 
 
-async def run_dev_until(
-    settings: DevSettings,
-    stop: trio.Event,
-    outer: trio.CancelScope,
-    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run, and end `outer` when it is over."""
-    await run_dev(settings, stop, task_status)
-    outer.cancel()
+class _Announcement(trio.TaskStatus[Running]):
+    """Says on standard output where everything is, once it is served."""
+
+    def __init__(self, settings: DevSettings) -> None:
+        self._settings = settings
+
+    def started(self, value: Running | None = None) -> None:
+        assert value is not None
+        click.echo(f"linkspan dev: node {self._settings.node}, API on http://{value.http}, mesh port {value.mesh}")
+        if self._settings.socket:
+            click.echo(f"linkspan dev: proxies on unix:{self._settings.socket}")
 
 
 async def _stop_at_signal(signals: Any, stop: trio.Event) -> None:

@@ -16,7 +16,7 @@ import anycorn
 import anycorn.config
 import trio
 
-from agents.vm.api.call import App
+from agents.vm.api.call import App, Receive, Scope, Send
 from mesh.sync.link.address import InvalidAddressError, parse_host_port
 
 SOCKET_MODE = 0o660
@@ -125,4 +125,20 @@ async def _run(
     *,
     task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    await anycorn.serve(cast("Any", app), config, shutdown_trigger=until, task_status=task_status)
+    await anycorn.serve(cast("Any", _without_lifespan(app)), config, shutdown_trigger=until, task_status=task_status)
+
+
+def _without_lifespan(app: App) -> App:
+    """`app`, with the server's start and stop messages answered here: nothing of ours depends on them."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        while True:
+            kind = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+    return answer

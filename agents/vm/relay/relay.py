@@ -125,12 +125,12 @@ class Relay:
         self._book.forget(trio.current_time())
         request = self._book.request(WAIT_S)
         response: SyncResponse | None = None
+        failure: SyncError | None = None
         began_s = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_when_wants_grow, nursery.cancel_scope)
             try:
                 response = await self._caller.call(request)
-                failure = None
             except SyncError as error:
                 failure = error
             nursery.cancel_scope.cancel()
