@@ -63,7 +63,7 @@ class KubeApi:
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
         # The client's hook reads the projected token again when it was renewed.
-        token = self._client.configuration.get_api_key_with_prefix("authorization")
+        token = self._client.configuration.get_api_key_with_prefix("BearerToken", "authorization")
         return headers | ({"Authorization": token} if token else {})
 
     async def get(self, path: str, query: dict[str, str]) -> Json:

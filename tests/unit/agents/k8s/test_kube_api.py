@@ -23,10 +23,12 @@ class Api(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: dict[str, list[str]]
+    authorization: str
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         type(self).asked = parse_qs(url.query)
+        type(self).authorization = self.headers.get("authorization", "")
         what = url.path.rpartition("/")[2]
         if what == "gone":
             self.send_error(410, "too old")
@@ -87,11 +89,12 @@ def kube(folder: Path) -> Iterator[KubeApi]:
 
 
 async def test_a_page_is_asked_for_with_selectors_and_token(tmp_path: Path) -> None:
-    """Selectors, the page size and the continue token are in the query."""
+    """Selectors, the page size and the continue token are in the query, the account's token in the head."""
     with kube(tmp_path) as api:
         page = await Listing(api, "/pods", field_selector="spec.nodeName=n1").list_page("t1")
     assert page["metadata"]["resourceVersion"] == "7"
     assert Api.asked == {"limit": ["500"], "fieldSelector": ["spec.nodeName=n1"], "continue": ["t1"]}
+    assert Api.authorization == "Bearer t"
 
 
 @pytest.mark.parametrize(
