@@ -54,6 +54,6 @@ capabilities: {drop: [ALL]}
 {{- define "linkspan.identityMounts" -}}
 - {name: token, mountPath: /var/run/secrets/linkspan, readOnly: true}
 - {name: roots, mountPath: /etc/linkspan/roots, readOnly: true}
-- {name: state, mountPath: /var/lib/linkspan}
+- {name: state, mountPath: /var/lib}
 - {name: tmp, mountPath: /tmp}
 {{- end }}
