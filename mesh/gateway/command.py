@@ -58,10 +58,8 @@ def gateway() -> None:
 @click.option(
     "--agent-api",
     type=ADDRESS,
-    default="127.0.0.1:8500",
-    show_default=True,
     envvar="LINKSPAN_AGENT_API",
-    help="The agent's Consul API, to register with.",
+    help="The agent's Consul API to register with.  [default: the agent's socket]",
 )
 @click.option(
     "--register/--no-register",
@@ -105,8 +103,8 @@ def mesh(**values: Any) -> None:
         process.serves(running.drain, running.count_bytes)
         client = await start_following(process, nursery, source, plan)
         if values["register"]:
-            direct = SyncClient([PlainDialler(values["agent_api"])]) if source.agent else client
-            registrar = Registrar(direct, make_registration(values, ports))
+            api = SyncClient([PlainDialler(values["agent_api"])]) if values["agent_api"] else client
+            registrar = Registrar(api, make_registration(values, ports))
             nursery.start_soon(registrar.run)
 
             async def drain() -> None:

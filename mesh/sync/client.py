@@ -5,7 +5,7 @@ It holds no snapshot and decides nothing: `mesh.sync.follow` does. Requests are 
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 import trio
@@ -101,9 +101,16 @@ class SyncClient:
         )
 
     async def aclose(self) -> None:
-        """Close the kept connections."""
-        while self._idle:
-            await self._idle.pop().connection.aclose()
+        """Close the kept connections, also when cancelled."""
+        with trio.CancelScope(shield=True):
+            while self._idle:
+                await self._idle.pop().connection.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def _post(self, path: str, body: bytes, *, timeout_s: float) -> HttpAnswer:
         answer = await self.request("POST", path, body, _JSON, timeout_s=timeout_s, repeatable=True)

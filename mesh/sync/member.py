@@ -85,11 +85,12 @@ async def run_follower(
     task_status: trio.TaskStatus[Follows] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Follow through the host's agent until cancelled; no identity is asked for."""
-    client = SyncClient([UnixDialler(source.agent)])
-    follower = Follower(client, plan, holder, _cache(source, who))
-    follower.restore(load_last_good(_cache(source, who)))
-    task_status.started(Follows(client, follower))
-    await follower.run()
+    cache = _cache(source, who)
+    async with SyncClient([UnixDialler(source.agent)]) as client:
+        follower = Follower(client, plan, holder, cache)
+        follower.restore(load_last_good(cache))
+        task_status.started(Follows(client, follower))
+        await follower.run()
 
 
 async def run_member(
@@ -109,24 +110,25 @@ async def run_member(
     store = LeafStore(Path(source.state_dir) / "identity")
     cache = _cache(source, who)
     kept = load_last_good(cache)
-    async with trio.open_nursery() as nursery:
-        if source.agent:
-            client = SyncClient([UnixDialler(source.agent)])
+    if source.agent:
+        async with SyncClient([UnixDialler(source.agent)]) as client, trio.open_nursery() as nursery:
             follower = Follower(client, plan, holder, cache, clock.draw)
             follower.restore(kept)
             nursery.start_soon(follower.run)
             identity = await _through_agent(client, follower, who, store, clock)
-            rejoin = None
-        else:
-            entry = _DirectEntry(source, who, store, clock)
-            identity = await entry.identity(roots_among(kept))
-            client = SyncClient([CatalogDialler(address, identity, clock.now_s) for address in source.servers])
-            follower = Follower(client, plan, holder, cache, clock.draw)
-            follower.restore(kept)
-            nursery.start_soon(follower.run)
-            rejoin = entry.rejoin
+            keep_trust(follower, identity)
+            nursery.start_soon(LeafRenewal(client, identity, store, None, clock).run)
+            task_status.started(Member(client, follower, identity))
+        return
+    entry = _DirectEntry(source, who, store, clock)
+    identity = await entry.identity(roots_among(kept))
+    diallers = [CatalogDialler(address, identity, clock.now_s) for address in source.servers]
+    async with SyncClient(diallers) as client, trio.open_nursery() as nursery:
+        follower = Follower(client, plan, holder, cache, clock.draw)
+        follower.restore(kept)
         keep_trust(follower, identity)
-        nursery.start_soon(LeafRenewal(client, identity, store, rejoin, clock).run)
+        nursery.start_soon(follower.run)
+        nursery.start_soon(LeafRenewal(client, identity, store, entry.rejoin, clock).run)
         task_status.started(Member(client, follower, identity))
 
 

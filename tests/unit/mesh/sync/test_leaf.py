@@ -8,7 +8,6 @@ import trio
 import trio.testing
 
 from mesh.identity.keep import LeafStore
-from mesh.identity.keygen import make_key_and_csr_pem
 from mesh.identity.leaf import Leaf
 from mesh.identity.live import LiveIdentity
 from mesh.sync.client import SyncClient
@@ -17,16 +16,10 @@ from mesh.sync.link.errors import BadAnswerError
 from tests.fakes.authority import Authority, service_uri
 from tests.fakes.catalog import FakeCatalog, response_of
 from tests.fakes.http_peer import MemoryDialler
+from tests.fakes.keys import make_key
 
 LIFE_S = 1000.0
 URI = service_uri("web")
-
-
-async def make_key(uri: str) -> tuple[bytes, str]:
-    """A key made in this process: tests need no child."""
-    await trio.lowlevel.checkpoint()
-    key, mark, csr = make_key_and_csr_pem(uri).partition(b"-----BEGIN CERTIFICATE REQUEST-----")
-    return key, (mark + csr).decode()
 
 
 class World:
