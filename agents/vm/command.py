@@ -15,15 +15,43 @@ SOCKET = "/run/linkspan/agent.sock"
 
 @click.command()
 @click.option(
-    "--server", "servers", multiple=True, required=True, help="The catalog's mesh port, HOST:PORT (8502); repeatable."
+    "--server",
+    "servers",
+    multiple=True,
+    required=True,
+    envvar="LINKSPAN_JOIN_SERVER",
+    help="The catalog's mesh port, HOST:PORT (8502); repeatable.",
 )
-@click.option("--token-file", required=True, help="File with the one-time token, or - for standard input.")
-@click.option("--ca-pin", required=True, help="The mesh's root: sha256:<64 hex>, as 'linkspan token create' prints it.")
-@click.option("--node", default=socket.gethostname, show_default="this host's name", help="The node's name.")
-@click.option("--network", default="default", show_default=True, help="The network this host's addresses belong to.")
+@click.option(
+    "--token-file",
+    required=True,
+    envvar="LINKSPAN_JOIN_TOKEN_FILE",
+    help="File with the one-time token, or - for standard input.",
+)
+@click.option(
+    "--ca-pin",
+    required=True,
+    envvar="LINKSPAN_JOIN_CA_PIN",
+    help="The mesh's root: sha256:<64 hex>, as 'linkspan token create' prints it.",
+)
+@click.option(
+    "--node",
+    default=socket.gethostname,
+    show_default="this host's name",
+    envvar="LINKSPAN_JOIN_NODE",
+    help="The node's name.",
+)
+@click.option(
+    "--network",
+    default="default",
+    show_default=True,
+    envvar="LINKSPAN_JOIN_NETWORK",
+    help="The network this host's addresses belong to.",
+)
 @click.option(
     "--address",
     default="",
+    envvar="LINKSPAN_JOIN_ADDRESS",
     help="The address at which others of its network reach this host (default: the one it reaches the catalog from).",
 )
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Node meta; repeatable.")

@@ -13,7 +13,6 @@ from agents.vm.api.app import forwarding_app
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.enrolment import IDENTITY_FOLDER, Enrolment, EnrolmentError, load_enrolment
 from agents.vm.host.lease import Lease
-from agents.vm.host.notify import Notifier
 from agents.vm.host.serve import listen_loopback, listen_unix, serve
 from agents.vm.host.upstream import CatalogLink, ForwardLink
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
@@ -28,6 +27,7 @@ from mesh.sync.client import SyncClient
 from mesh.sync.follow import ROOTS, UnusableResourceError, decode_resource
 from mesh.sync.leaf import LeafRenewal
 from mesh.sync.link.dial import CatalogDialler
+from mesh.telemetry.notify import Notifier
 
 log = logging.getLogger("linkspan.agent")
 
@@ -96,15 +96,15 @@ class Agent:
             nursery.start_soon(self._hold_lease)
             nursery.start_soon(self._relay.run)
             nursery.start_soon(LeafRenewal(self._client, self._identity, self._store).run)
-            nursery.start_soon(self._notifier.keep_watchdog)
+            nursery.start_soon(self._notifier.watch)
             nursery.start_soon(self._tell_status)
             async with trio.open_nursery() as serving:
                 await serving.start(serve, socket_app(host, proxies), unix, self._stopping.wait)
                 await serving.start(serve, api, tcp, self._stopping.wait)
                 log.info("agent of node %s: API on %s, proxies on %s", host.node.name, settings.http, settings.socket)
-                self._notifier.send(READY="1", STATUS=self.status)
+                self._notifier.ready(self.status)
                 await self._stopping.wait()
-                self._notifier.send(STOPPING="1", STATUS="stopping")
+                self._notifier.stopping()
             if self._leaving:
                 await self._leave_catalog()
             nursery.cancel_scope.cancel()
@@ -154,14 +154,14 @@ class Agent:
                 if number != signal.SIGHUP:
                     self._stopping.set()
                     return
-                self._notifier.send(RELOADING="1", STATUS="reading service files")
+                self._notifier.status("reading service files")
                 await self._core.reload()
-                self._notifier.send(READY="1", STATUS=self.status)
+                self._notifier.ready(self.status)
 
     async def _tell_status(self) -> None:
         while True:
             await trio.sleep(STATUS_EVERY_S)
-            self._notifier.send(STATUS=self.status)
+            self._notifier.status(self.status)
 
     async def _leave_catalog(self) -> None:
         try:

@@ -187,7 +187,7 @@ class LocalState:
     def _put_check(self, definition: CheckDefinition, origin: Origin, now_s: float) -> None:
         known = self.checks.get(definition.check_id)
         if known is not None and known.definition == definition:
-            self.checks[definition.check_id] = msgspec.structs.replace(known, origin=origin)
+            self._put_again(msgspec.structs.replace(known, origin=origin), now_s)
             return
         if known is not None and known.definition.service_id == definition.service_id:
             entry = msgspec.structs.replace(known, definition=definition, origin=origin, beat_s=now_s)
@@ -201,6 +201,12 @@ class LocalState:
         self.checks[definition.check_id] = entry
         self._tell(Change(Topic.CHECK, definition.check_id))
         self._follow_aliases(definition.service_id, now_s)
+
+    def _put_again(self, entry: CheckEntry, now_s: float) -> None:
+        """An identical registration changes nothing, but of a TTL check that starts well it is a beat: its workload is back."""
+        self.checks[entry.definition.check_id] = entry
+        if isinstance(entry.definition.probe, TtlProbe) and entry.definition.initial is not Health.CRITICAL:
+            self.beat(entry.definition.check_id, entry.definition.initial, "", now_s)
 
     def _set(self, entry: CheckEntry, tally: Tally, output: str, now_s: float) -> None:
         since_s = None if tally.status is not Health.CRITICAL else entry.critical_since_s
