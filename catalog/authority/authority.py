@@ -38,10 +38,13 @@ class AuthorityBusyError(Exception):
 
 
 class Authority:
-    """The certificate authority of one trust domain and datacenter."""
+    """The certificate authority of one trust domain and datacenter. A `leaf_ttl_s` out of bounds is a ValueError."""
 
     def __init__(self, root: RootKey, datacenter: str, *, leaf_ttl_s: float = LEAF_TTL_S) -> None:
-        assert MIN_LEAF_TTL_S <= leaf_ttl_s <= MAX_LEAF_TTL_S
+        if not MIN_LEAF_TTL_S <= leaf_ttl_s <= MAX_LEAF_TTL_S:
+            raise ValueError(
+                f"a leaf's life must be {MIN_LEAF_TTL_S:g} s to {MAX_LEAF_TTL_S:g} s, not {leaf_ttl_s:g} s"
+            )
         self._root = root
         self.datacenter = datacenter
         self.leaf_ttl_s = leaf_ttl_s

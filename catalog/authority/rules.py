@@ -4,10 +4,15 @@ from catalog.access.callers import Caller, CallerKind
 from mesh.model.identity import DEFAULT_NAMESPACE, Kind, SpiffeId
 
 LEAF_TTL_S = 24 * 3600.0
-MIN_LEAF_TTL_S = 300.0
+MIN_LEAF_TTL_S = 10.0
 MAX_LEAF_TTL_S = 7 * 24 * 3600.0
 BACKDATE_S = 60.0
 """How long before its making a leaf is valid, for clocks that run behind."""
+
+
+def backdate_s(ttl_s: float) -> float:
+    """The backdating of a leaf: a tenth of a short life at most, or it would be due for renewal when it is made."""
+    return min(BACKDATE_S, ttl_s / 10)
 
 
 class IssueRefusedError(Exception):

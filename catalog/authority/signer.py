@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from catalog.authority.request import PublicKey
-from catalog.authority.rules import BACKDATE_S
+from catalog.authority.rules import backdate_s
 from mesh.model.identity import Kind, SpiffeId, server_sni, service_sni
 from mesh.model.names import check_trust_domain
 from mesh.wire.sync import LeafResponse
@@ -81,7 +81,7 @@ def make_root(trust_domain: str, now_s: float) -> RootKey:
 
 def sign_leaf(root: RootKey, asked: SpiffeId, public_key: PublicKey, now_s: float, ttl_s: float) -> LeafResponse:
     """Sign a leaf for `asked`: exactly one URI SAN, DNS names that foreign clients verify by, never an authority."""
-    not_before, not_after = _time(now_s - BACKDATE_S), _time(now_s + ttl_s)
+    not_before, not_after = _time(now_s - backdate_s(ttl_s)), _time(now_s + ttl_s)
     not_after = min(not_after, root.certificate.not_valid_after_utc)
     serial = x509.random_serial_number()
     usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

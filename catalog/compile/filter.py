@@ -222,7 +222,7 @@ def _getter(path: tuple[str, ...]) -> Get:
 
     def get(item: Any) -> Any:
         for step, key in enumerate(path):
-            if isinstance(item, Mapping):
+            if type(item) is dict or isinstance(item, Mapping):  # the first is ten times as fast and nearly always true
                 item = item.get(key, _MISSING)
             elif isinstance(item, (list, tuple)):
                 rest = _getter(path[step:])

@@ -75,3 +75,10 @@ def test_open(tmp_path: Path, now_s: float) -> None:
     """Opened twice, it is the same authority."""
     first = Authority.open(tmp_path, "dc1", now_s)
     assert Authority.open(tmp_path, "dc1", now_s).root_pem == first.root_pem
+
+
+@pytest.mark.parametrize("ttl_s", [0.0, 9.0, 1e9, float("nan")])
+def test_life_is_bounded(root: RootKey, ttl_s: float) -> None:
+    """A leaf's life is neither too short to renew nor long enough to be forgotten."""
+    with pytest.raises(ValueError, match="life"):
+        Authority(root, "dc1", leaf_ttl_s=ttl_s)

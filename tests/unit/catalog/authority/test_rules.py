@@ -3,7 +3,7 @@
 import pytest
 
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, Grant
-from catalog.authority.rules import IssueRefusedError, check_asked
+from catalog.authority.rules import IssueRefusedError, backdate_s, check_asked
 from mesh.model.identity import Kind, SpiffeId
 
 NODE = Caller(CallerKind.NODE, "n1", Grant(("web",), gateway=True, network="vm-paris"))
@@ -67,3 +67,9 @@ def test_hint(asked: SpiffeId) -> None:
     """A node is told what would help."""
     with pytest.raises(IssueRefusedError, match="join it with a token that grants"):
         check_asked(BARE, asked, "td", "dc1")
+
+
+@pytest.mark.parametrize(("ttl_s", "back_s"), [(86400, 60), (600, 60), (300, 30), (10, 1)])
+def test_backdate(ttl_s: float, back_s: float) -> None:
+    """A minute, but never so much that a short leaf is past half of its life when it is made."""
+    assert backdate_s(ttl_s) == back_s
