@@ -276,7 +276,7 @@ async def start_network(world: World, network: Network) -> None:
     world.start(f"agent-{network.node}", [world.linkspan, *agent, "--http", f"{network.host}:8500"])
     await world.wait("the agent's socket", sock.exists)
     gateway = ["gateway", "mesh", "--network", network.name, "--agent", f"unix:{sock}", "--catalog", CATALOG_MESH]
-    gateway += ["--lan", f"{network.host}:8444", "--wan", network.wan, "--wan-address", network.wan]
+    gateway += ["--lan", f"{network.host}:8444", "--wan", network.wan, "--agent-api", f"{network.host}:8500"]
     gateway += ["--state-dir", str(home / "gateway"), "--admin", GATEWAY_ADMIN[network.name]]
     world.start(f"gateway-{network.name}", [world.linkspan, *gateway])
     await world.wait_listening(network.wan)
