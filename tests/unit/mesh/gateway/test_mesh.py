@@ -207,8 +207,8 @@ async def test_too_many_at_once_are_dropped():
         await world.start()
         async with await trio.open_tcp_stream("127.0.0.1", world.ports.wan):
             await trio.testing.wait_all_tasks_blocked(0.02)
-            async with await trio.open_tcp_stream("127.0.0.1", world.ports.wan) as second:
-                with pytest.raises(trio.BrokenResourceError):
+            with pytest.raises((trio.BrokenResourceError, OSError)):  # the reset may come before connect() returns
+                async with await trio.open_tcp_stream("127.0.0.1", world.ports.wan) as second:
                     await second.receive_some()
         assert world.metric('linkspan_gateway_dropped_total{side="wan",reason="overload"}') == "1"
 
