@@ -20,6 +20,7 @@ from catalog.state.records import (
     META_NETWORK,
     Check,
     Node,
+    ServiceAddress,
     ServiceInstance,
     Weights,
 )
@@ -69,17 +70,30 @@ def compile_endpoints(state: Registry, entries: Entries, service: str, index: in
 
 
 def compile_gateways(state: Registry, network: str, index: int = 0) -> EndpointSet:
-    """The mesh gateways of a network, with their WAN addresses where they have one."""
+    """The mesh gateways of a network: the WAN address where there is one, and the one that its own network dials."""
     found = []
     for gateway in state.kind(MESH_GATEWAY):
         node = state.node(gateway.node)
         if node is None or network_of(node, gateway) != network:
             continue
-        address, port = _gateway_address(node, gateway)
-        health = _health(state.instance_checks(gateway))
-        if address and port:
-            weight = _weight(gateway.weights, health)
-            found.append(Endpoint(gateway.service, gateway.id, gateway.node, address, port, network, health, weight))
+        lan = ServiceAddress(gateway.address or node.address, gateway.port)
+        wan = _wan_address(gateway) or lan
+        if wan.address and wan.port:
+            health = _health(state.instance_checks(gateway))
+            found.append(
+                Endpoint(
+                    gateway.service,
+                    gateway.id,
+                    gateway.node,
+                    wan.address,
+                    wan.port,
+                    network,
+                    health,
+                    _weight(gateway.weights, health),
+                    lan_address=lan.address,
+                    lan_port=lan.port,
+                )
+            )
     return EndpointSet(network, index, tuple(found))
 
 
@@ -171,11 +185,9 @@ def _endpoint(
     )
 
 
-def _gateway_address(node: Node, gateway: ServiceInstance) -> tuple[str, int]:
+def _wan_address(gateway: ServiceInstance) -> ServiceAddress | None:
     wan = gateway.tagged_addresses.get(WAN)
-    if wan is not None and wan.address:
-        return wan.address, wan.port or gateway.port
-    return gateway.address or node.address, gateway.port
+    return ServiceAddress(wan.address, wan.port or gateway.port) if wan is not None and wan.address else None
 
 
 def _health(checks: Iterable[Check]) -> Health:

@@ -14,7 +14,7 @@ import msgspec
 
 from catalog.compile.entries.duration import Duration, InvalidDurationError, parse_duration
 
-MAX_DEPTH = 16
+MAX_DEPTH = 24
 
 
 class ConfigEntryError(Exception):
@@ -58,6 +58,7 @@ def read_value(body: object, kind: type[V]) -> V:
     Raises:
         ConfigEntryError: status 400; a field is unknown, has the wrong type, or is not carried out by this version.
     """
+    _check_depth(body)
     shaped = _shape(body, kind, "")
     try:
         return msgspec.convert(shaped, kind, dec_hook=_decode)
@@ -87,24 +88,36 @@ def _encode(value: object) -> object:
     raise NotImplementedError(type(value))
 
 
-def _shape(value: object, kind: Any, path: str, depth: int = 0) -> object:
+def _check_depth(body: object) -> None:
+    """Refuse what is nested deeper than any entry is, before anything here recurses into it."""
+    level = [body]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for value in level
+            if isinstance(value, (dict, list))
+            for part in (value.values() if isinstance(value, dict) else value)
+        ]
+    if level:
+        raise ConfigEntryError(400, f"Config entry: the body is nested deeper than {MAX_DEPTH} levels")
+
+
+def _shape(value: object, kind: Any, path: str) -> object:
     """Rename the keys of every struct inside `value` to those of its type, and drop what is null or neutral."""
-    if depth > MAX_DEPTH:
-        raise ConfigEntryError(400, f"Config entry: {path} is nested deeper than {MAX_DEPTH} levels")
     inner = _unwrap(kind)
     if typing.get_origin(inner) is None and isinstance(inner, type) and issubclass(inner, EntryValue):
-        return _shape_struct(value, inner, path, depth)
+        return _shape_struct(value, inner, path)
     origin = typing.get_origin(inner)
     if origin is tuple and isinstance(value, list):
         item = typing.get_args(inner)[0]
-        return [_shape(part, item, f"{path}[{i}]", depth + 1) for i, part in enumerate(value)]
+        return [_shape(part, item, f"{path}[{i}]") for i, part in enumerate(value)]
     if origin is dict and isinstance(value, dict):
         item = typing.get_args(inner)[1]
-        return {key: _shape(part, item, f"{path}[{key!r}]", depth + 1) for key, part in value.items()}
+        return {key: _shape(part, item, f"{path}[{key!r}]") for key, part in value.items()}
     return value
 
 
-def _shape_struct(value: object, kind: type[EntryValue], path: str, depth: int) -> object:
+def _shape_struct(value: object, kind: type[EntryValue], path: str) -> object:
     if not isinstance(value, dict):
         where = path or "the body"
         raise ConfigEntryError(400, f"Config entry: {where} must be an object, not {_type_name(value)}")
@@ -120,7 +133,7 @@ def _shape_struct(value: object, kind: type[EntryValue], path: str, depth: int) 
             if field.encode_name in shaped:
                 raise ConfigEntryError(400, f"Config entry: field {where} is given twice")
             if part is not None:
-                shaped[field.encode_name] = _shape(part, field.type, where, depth + 1)
+                shaped[field.encode_name] = _shape(part, field.type, where)
         elif folded in refused:
             if not _empty(part) and part not in kind.neutral.get(refused[folded], ()):
                 raise ConfigEntryError(400, f"Config entry: field {where} is not supported by this version; remove it")

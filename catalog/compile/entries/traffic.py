@@ -200,12 +200,16 @@ RETRY_CONDITIONS = frozenset(
         "retriable-4xx",
     }
 )
+MAX_ROUTES = 1000
+MAX_SPLITS = 1000
+MAX_SUBSETS = 256
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
 
 def check_router(entry: ServiceRouter) -> ServiceRouter:
     """Check every route by itself."""
+    _at_most(len(entry.routes), MAX_ROUTES, "Routes")
     for i, route in enumerate(entry.routes):
         at = f"Routes[{i}]"
         http = route.match.http if route.match else None
@@ -260,6 +264,7 @@ def check_splitter(entry: ServiceSplitter) -> ServiceSplitter:
     """Check that the weights are in steps of 0.01 and sum to 100."""
     if not entry.splits:
         raise ConfigEntryError(400, "Config entry: Splits must hold at least one split")
+    _at_most(len(entry.splits), MAX_SPLITS, "Splits")
     total = 0
     for i, split in enumerate(entry.splits):
         at = f"Splits[{i}]"
@@ -277,6 +282,8 @@ def check_splitter(entry: ServiceSplitter) -> ServiceSplitter:
 
 def check_resolver(entry: ServiceResolver) -> ServiceResolver:
     """Check subsets, redirect and fail-over as far as this entry alone shows them."""
+    _at_most(len(entry.subsets), MAX_SUBSETS, "Subsets")
+    _at_most(len(entry.failover), MAX_SUBSETS + 1, "Failover")
     for name, subset in entry.subsets.items():
         _check_name(name, "Subsets", "subset name")
         try:
@@ -312,6 +319,7 @@ def _check_failover(entry: ServiceResolver, failover: Failover, at: str) -> None
         raise ConfigEntryError(400, f"Config entry: {at} must set either Targets or Service and ServiceSubset")
     if failover.policy is not None and failover.policy.mode not in {"", "sequential"}:
         raise ConfigEntryError(400, f"Config entry: {at}.Policy.Mode must be sequential in this version")
+    _at_most(len(failover.targets), MAX_SUBSETS, f"{at}.Targets")
     targets = [(at, failover.service, failover.service_subset)]
     targets += [(f"{at}.Targets[{i}]", part.service, part.service_subset) for i, part in enumerate(failover.targets)]
     for where, service, subset in targets:
@@ -371,6 +379,11 @@ def check_modifiers(modifiers: HeaderModifiers | None, at: str) -> None:
                 )
     for name in modifiers.remove:
         check_header_name(name, f"{at}.Remove")
+
+
+def _at_most(count: int, limit: int, at: str) -> None:
+    if count > limit:
+        raise ConfigEntryError(400, f"Config entry: {at} holds {count}, and at most {limit} are taken")
 
 
 def _check_service(service: str, at: str) -> None:

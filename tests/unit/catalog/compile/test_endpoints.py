@@ -117,7 +117,7 @@ def test_without_port(world: Any) -> None:
 
 
 def test_gateways(world: Any) -> None:
-    """A network's gateways, at their WAN address where there is one."""
+    """A network's gateways: at their WAN address where there is one for others, at their own for the network itself."""
     world.node("a", "10.0.0.1", linkspan_network="east").node("b", "10.0.0.2")
     world.register("a", gateway("gw-a", ServiceAddress("203.0.113.1", 443)))
     world.register("b", gateway("gw-b", ServiceAddress("203.0.113.2"), linkspan_network="east"))
@@ -128,8 +128,9 @@ def test_gateways(world: Any) -> None:
         ("203.0.113.1", 443, Health.CRITICAL, "east"),
         ("203.0.113.2", 8443, Health.PASSING, "east"),
     ]
+    assert [(one.lan_address, one.lan_port) for one in east.endpoints] == [("10.0.0.1", 8443), ("10.0.0.2", 8443)]
     (other,) = compile_gateways(world.state, "default").endpoints
-    assert (other.address, other.port) == ("10.0.0.2", 8443)
+    assert (other.address, other.port) == (other.lan_address, other.lan_port) == ("10.0.0.2", 8443)
     assert compile_gateways(world.state, "nowhere").endpoints == ()
 
 

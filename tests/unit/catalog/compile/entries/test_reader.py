@@ -100,9 +100,14 @@ class Nested(EntryValue, frozen=True):
 
 
 def test_depth() -> None:
-    """Nesting is bounded."""
-    body: dict[str, Any] = {}
-    for _ in range(MAX_DEPTH * 2):
+    """Nesting is bounded, also inside of what is free or not carried out."""
+    body: Any = {}
+    for _ in range(10_000):
         body = {"Inner": [body]}
-    with pytest.raises(ConfigEntryError, match="deeper"):
-        read_value(body, Nested)
+    for deep in (body, {"Name": "x", "Open": body}, {"Name": "x", "Parts": [{"Peer": body}]}):
+        with pytest.raises(ConfigEntryError, match=f"{MAX_DEPTH} levels"):
+            read_value(deep, Outer)
+    assert read_value({"Inner": [{"Inner": [{}]}]}, Nested).inner
+    # Taken apart by hand, or the interpreter would recurse through it.
+    while body:
+        body = body["Inner"].pop()

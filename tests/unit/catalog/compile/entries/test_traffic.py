@@ -117,3 +117,12 @@ def test_rewrite_needs_a_path() -> None:
 def test_resolver(fields: dict[str, Any], named: str) -> None:
     """A resolver that contradicts itself, or asks for what is not carried out, is refused."""
     assert named in refused("service-resolver", **fields)
+
+
+def test_numbers_are_bounded() -> None:
+    """An entry cannot make every proxy compile without end."""
+    assert "Routes" in refused("service-router", Routes=[{}] * 1001)
+    assert "Splits" in refused("service-splitter", Splits=[{"Weight": 0}] * 1001)
+    assert "Subsets" in refused("service-resolver", Subsets={f"v{i}": {} for i in range(257)})
+    targets = [{"Service": f"s{i}"} for i in range(257)]
+    assert "Targets" in refused("service-resolver", Failover={"*": {"Targets": targets}})
