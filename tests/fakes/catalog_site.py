@@ -39,10 +39,13 @@ DATACENTER = "dc1"
 class Site:
     """The running catalog as a test sees it. `client` speaks to the plain port."""
 
-    def __init__(self, api: Api, engine: Catalog, server: Server, plain: str, mesh: str) -> None:
+    def __init__(
+        self, api: Api, engine: Catalog, server: Server, certificate: ServerCertificate, plain: str, mesh: str
+    ) -> None:
         self.api = api
         self.engine = engine
         self.server = server
+        self.certificate = certificate
         self.address = plain
         self.mesh_address = mesh
         self.operator_token = ""
@@ -119,7 +122,7 @@ async def open_site(
     certificate = ServerCertificate(authority, api.roots, time.time)
     plain, mesh = listen_plain("127.0.0.1:0"), Listener(listen("127.0.0.1:0"), certificate.context)
     server = Server(application(routes(api)), [plain, mesh], limits)
-    site = Site(api, engine, server, plain.address, mesh.address)
+    site = Site(api, engine, server, certificate, plain.address, mesh.address)
     async with trio.open_nursery() as nursery:
         await nursery.start(engine.run)
         site.operator_token, change = make_operator_token(bytes(range(SECRET_BYTES)))

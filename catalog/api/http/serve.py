@@ -223,7 +223,32 @@ class Server:
 
     async def _handle(self, stream: Any, connection: Connection) -> None:
         state = ConnectionState({STATE_KEY: connection})
-        await tcp_server_handler(self._app, self._config, self._context, state)(stream)
+        serve_stream = tcp_server_handler(self._app, self._config, self._context, state)
+        with trio.CancelScope() as scope:
+            await serve_stream(_EndsWithItsPeer(stream, scope))
+
+
+class _EndsWithItsPeer:
+    """A stream that ends its connection's tasks when the peer hangs up.
+
+    Without it anycorn keeps a connection whose peer has gone until its keep-alive time is over, descriptor and all.
+    """
+
+    def __init__(self, stream: Any, scope: trio.CancelScope) -> None:
+        self._stream = stream
+        self._scope = scope
+        self.send = stream.send
+        self.send_eof = stream.send_eof
+        self.aclose = stream.aclose
+        self.extra = stream.extra
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        try:
+            data: bytes = await self._stream.receive(max_bytes)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._scope.cancel()
+            raise
+        return data
 
 
 def _peer(stream: anyio.abc.SocketStream) -> str:

@@ -1,0 +1,226 @@
+"""The server: nothing leaks when clients hang up, bounds hold, certificates are replaced, a stop is graceful."""
+
+import gc
+import os
+from typing import Any
+
+import pytest
+import trio
+
+from catalog.api.http.serve import DEFAULT_LIMITS, Limits, Listener, NotLoopbackError, listen, listen_plain, split_bind
+from mesh.model.identity import Kind
+from tests.fakes.catalog_site import Site, open_site
+
+BLOCKING = b"GET /v1/health/service/web?index=%d&wait=600s HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count, no paths
+
+
+async def connect(site: Site) -> trio.SocketStream:
+    return await trio.open_tcp_stream("127.0.0.1", site.port)
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    """Wait for what another task does; there is no event for it, since the code under test must not know the test."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - see above
+            await trio.sleep(0.002)
+
+
+async def test_hung_up_long_polls_leave_nothing() -> None:
+    """50 clients go in the middle of their wait: no task, no descriptor, no connection, no waiter stays."""
+    async with open_site(everyone_operates=True) as site:
+        await site.register("n1", Service={"Service": "web"})
+        index = await site.index_of("/v1/health/service/web")
+        await site.client.aclose()
+        await until(lambda: site.server.connections == 0)
+        gc.collect()
+        tasks, open_before = trio.lowlevel.current_statistics().tasks_living, descriptors()
+        for _ in range(2):
+            streams = [await connect(site) for _ in range(50)]
+            for stream in streams:
+                await stream.send_all(BLOCKING % index)
+            await until(lambda: len(site.api.parking) == 50)
+            assert site.engine.waiting == 50
+            for stream in streams:
+                await stream.aclose()
+            await until(lambda: site.server.connections == 0)
+            assert len(site.api.parking) == 0
+            assert site.engine.waiting == 0
+            assert descriptors() == open_before
+            assert trio.lowlevel.current_statistics().tasks_living == tasks
+
+
+async def test_an_abrupt_end_leaves_nothing_either() -> None:
+    """A reset instead of a close."""
+    async with open_site(everyone_operates=True) as site:
+        await site.register("n1", Service={"Service": "web"})
+        index = await site.index_of("/v1/health/service/web")
+        stream = await connect(site)
+        await stream.send_all(BLOCKING % index)
+        await until(lambda: len(site.api.parking) == 1)
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
+        await stream.aclose()
+        await until(lambda: len(site.api.parking) == 0)
+
+
+async def test_one_address_holds_so_many_connections() -> None:
+    """The next one gets 429 and a text; when one goes, there is room again."""
+    limits = Limits(connections_per_address=3)
+    async with open_site(everyone_operates=True, limits=limits) as site:
+        streams = [await connect(site) for _ in range(3)]
+        await until(lambda: site.server.connections == 3)
+        extra = await connect(site)
+        answer = await extra.receive_some(4096)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Too many connections" in answer
+        assert await extra.receive_some(1) == b""
+        await extra.aclose()
+        await streams[0].aclose()
+        await until(lambda: site.server.connections == 2)
+        assert (await site.get("/v1/status/leader")).status_code == 200
+        assert site.server.refused == 1
+        for stream in streams:
+            await stream.aclose()
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for() -> None:
+    """A connection that is opened, or that sends its head byte by byte, is closed after `idle_s`."""
+    async with open_site(everyone_operates=True, limits=Limits(idle_s=0.1)) as site:
+        silent, slow = await connect(site), await connect(site)
+        await slow.send_all(b"GET /v1/status")
+        with trio.fail_after(2):
+            assert await silent.receive_some(1) == b""
+            assert await slow.receive_some(1) == b""
+        await silent.aclose()
+        await slow.aclose()
+
+
+async def test_a_handshake_that_does_not_come_is_not_waited_for() -> None:
+    async with open_site(limits=Limits(handshake_s=0.1)) as site:
+        port = int(site.mesh_address.rpartition(":")[2])
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        with trio.fail_after(2):
+            assert await stream.receive_some(1) == b""
+        await stream.aclose()
+
+
+async def test_nonsense_on_the_mesh_port_hurts_nobody() -> None:
+    async with open_site() as site:
+        port = int(site.mesh_address.rpartition(":")[2])
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with trio.fail_after(2):
+            while await stream.receive_some(100):
+                pass
+        await stream.aclose()
+        async with site.member(await site.leaf(Kind.NODE, "vm1")) as client:
+            assert (await client.get("/v1/catalog/nodes")).status_code == 200
+
+
+async def serial(site: Site) -> str:
+    """The serial number of the certificate that the mesh port shows now."""
+    host, _, port = site.mesh_address.rpartition(":")
+    stream = await trio.open_ssl_over_tcp_stream(host, int(port), ssl_context=site.mesh_context(None))
+    async with stream:
+        await stream.do_handshake()
+        return str(stream.getpeercert()["serialNumber"])
+
+
+async def test_the_certificate_is_replaced_while_it_serves() -> None:
+    """The next handshake shows the new one; connections that stand are not disturbed."""
+    async with open_site() as site, site.member(await site.leaf(Kind.NODE, "vm1")) as client:
+        assert (await client.get("/v1/catalog/nodes")).status_code == 200
+        before = await serial(site)
+        assert await serial(site) == before
+        site.certificate.renew()
+        after = await serial(site)
+        assert after != before
+        assert after == site.certificate.leaf.serial
+        assert (await client.get("/v1/catalog/nodes")).status_code == 200
+
+
+async def test_a_stop_accepts_no_more_and_ends_what_runs() -> None:
+    """New connections are refused, idle ones closed; what does not end is cut after `graceful_s`."""
+    async with open_site(everyone_operates=True, limits=Limits(graceful_s=0.2)) as site:
+        idle = await connect(site)
+        half = await connect(site)
+        await half.send_all(b"PUT /v1/catalog/register HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        await until(lambda: site.server.connections == 2)
+        site.stop.set()
+        with trio.fail_after(3):
+            assert await idle.receive_some(1) == b""
+            while await half.receive_some(100):
+                pass
+        with pytest.raises(OSError, match="connect"):
+            await connect(site)
+        await idle.aclose()
+        await half.aclose()
+
+
+async def test_http_2_is_not_offered() -> None:
+    """One request a connection at a time: a hung-up stream is a hung-up connection."""
+    async with open_site() as site:
+        host, _, port = site.mesh_address.rpartition(":")
+        context = site.mesh_context(None)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        stream = await trio.open_ssl_over_tcp_stream(host, int(port), ssl_context=context)
+        async with stream:
+            await stream.do_handshake()
+            assert stream.selected_alpn_protocol() == "http/1.1"
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", "192.0.2.1:8500", "[::]:0", "example.org:8500", ":8500"])
+def test_the_plain_port_stays_on_loopback(bind: str) -> None:
+    with pytest.raises(NotLoopbackError, match="loopback only"):
+        listen_plain(bind)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "localhost:0", "127.9.9.9:0"])
+def test_loopback_addresses_are_listened_on(bind: str) -> None:
+    listener = listen_plain(bind)
+    assert listener.address.startswith("127.")
+    listener.socket.close()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "host:port", "host:70000", ""])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no address to listen on"):
+        split_bind(text)
+
+
+def test_addresses_of_version_6_are_split() -> None:
+    assert split_bind("[::1]:8500") == ("::1", 8500)
+
+
+def test_a_taken_port_is_told() -> None:
+    first = listen("127.0.0.1:0")
+    with pytest.raises(OSError, match="in use"):
+        listen(Listener(first).address)
+    first.close()
+
+
+async def test_one_failing_handler_is_logged_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody foresaw: 500 without its text; the log has it; the next request is served."""
+    async with open_site(everyone_operates=True) as site:
+        site.api.leader = object()  # type: ignore[assignment]  # cannot be printed as JSON
+        answer = await site.get("/v1/status/leader")
+        assert (answer.status_code, answer.text) == (500, "internal error: see the catalog's log")
+        assert "GET /v1/status/leader failed" in caplog.text
+        assert (await site.get("/v1/catalog/nodes")).status_code == 200
+
+
+async def test_many_requests_share_one_connection() -> None:
+    """Kept alive, in order."""
+    async with open_site(everyone_operates=True) as site:
+        for _ in range(20):
+            assert (await site.get("/v1/status/leader")).status_code == 200
+        assert site.server.connections == 1
+
+
+def test_the_bounds_are_what_the_design_says() -> None:
+    """Heads of 60 KiB; 2,000 connections an address."""
+    assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.connections_per_address) == (60 * 1024, 2000)
