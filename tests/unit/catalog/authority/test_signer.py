@@ -92,6 +92,7 @@ def context(root: RootKey, leaf_pem: str, key: Any, tmp_path: Path, side: int) -
     made = ssl.SSLContext(side)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_REQUIRED
+    made.verify_flags |= ssl.VERIFY_X509_STRICT  # Python 3.13's default
     made.load_verify_locations(cadata=root.pem)
     file = tmp_path / f"{side}.pem"
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
