@@ -25,7 +25,7 @@ from catalog.state.records import (
     Weights,
 )
 from mesh.model.endpoint import Endpoint, EndpointSet, Export, ExportSet, Health, NetworkEntry, NetworkMap
-from mesh.model.names import ANY
+from mesh.model.names import ANY, InvalidNameError, check_label
 
 WAN = "wan"
 EVERY_NETWORK = "default"
@@ -62,7 +62,7 @@ class Registry(Protocol):
 
 
 def compile_endpoints(state: Registry, entries: Entries, service: str, index: int = 0) -> EndpointSet:
-    """Where callers dial `service`, by node and instance."""
+    """Where callers dial `service`, by node and instance. One in a network that cannot be named is left out."""
     resolver = entry_of(entries, ServiceResolver, "service-resolver", service)
     subsets = {name: _subset_test(subset.filter) for name, subset in resolver.subsets.items()} if resolver else {}
     found = (_endpoint(state, front, service, subsets) for front in state.connect(service))
@@ -112,7 +112,7 @@ def compile_exports(state: Registry, entries: Entries, network: str, index: int 
     exports = [
         Export(name, tuple(sorted(found)))
         for name, found in sorted(consumers.items())
-        if network in _networks_of(state, name)
+        if _is_name(name) and network in _networks_of(state, name)
     ]
     return ExportSet(network, index, tuple(exports))
 
@@ -128,6 +128,7 @@ def compile_networks(state: Registry, entries: Entries, index: int = 0) -> Netwo
     found = (
         NetworkEntry(name, compile_gateways(state, name, index), compile_exports(state, entries, name, index))
         for name in sorted(names)
+        if _is_name(name)
     )
     return NetworkMap(index, tuple(entry for entry in found if entry.gateways.endpoints or entry.exports.exports))
 
@@ -138,6 +139,16 @@ def network_of(node: Node, *instances: ServiceInstance | None) -> str:
         if instance is not None and (name := instance.meta.get(META_NETWORK)):
             return name
     return node.meta.get(META_NETWORK) or DEFAULT_NETWORK
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
+    """Whether a service or network can be named in a resource. Registrations may hold any text (Consul's API)."""
+    try:
+        check_label(name, "name")
+    except InvalidNameError:
+        return False
+    return True
 
 
 def _networks_of(state: Registry, service: str) -> set[str]:
@@ -167,6 +178,9 @@ def _endpoint(
     if node is None or not address or not front.port:
         return None
     behind = _behind(state, front)
+    network = network_of(node, behind, front)
+    if not _is_name(network):
+        return None
     checks = state.instance_checks(front)
     if behind is not None and behind is not front:
         checks = checks + state.instance_checks(behind)
@@ -178,7 +192,7 @@ def _endpoint(
         front.node,
         address,
         front.port,
-        network_of(node, behind, front),
+        network,
         health,
         _weight(weights, health),
         _subsets_of(subsets, node, behind or front, checks),

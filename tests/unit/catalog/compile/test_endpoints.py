@@ -184,3 +184,13 @@ def test_order_is_stable(world: Any) -> None:
     assert [(one.node, one.instance) for one in found] == [("n1", "a"), ("n1", "z"), ("n2", "b")]
     world.apply(Register(world.state.node("n1"), world.state.node_services("n1")[:1]))
     assert compile_endpoints(world.state, world.entries, "web").endpoints == found
+
+
+def test_names_that_cannot_be_asked_for(world: Any) -> None:
+    """A registration with an odd network or service name shows up in nobody's resources: a want of it would be refused."""
+    world.node("n1").app("n1", "web", "odd", meta={"linkspan-network": "Bad Net/../x"}).app("n1", "web", "good")
+    world.app("n1", "Odd_Name").register("n1", gateway(linkspan_network="Bad Net"))
+    world.put(EXPORT_ALL)
+    assert [one.instance for one in compile_endpoints(world.state, world.entries, "web").endpoints] == ["good"]
+    assert [export.service for export in compile_exports(world.state, world.entries, "default").exports] == ["web"]
+    assert [entry.name for entry in compile_networks(world.state, world.entries).networks] == ["default"]
