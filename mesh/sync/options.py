@@ -102,63 +102,65 @@ def _decode_config(path: str, content: bytes) -> dict[str, Any]:
     return msgspec.json.decode(content or b"{}", type=dict[str, Any])
 
 
+_OPTIONS = (
+    click.option(
+        "--network",
+        type=LABEL,
+        default="default",
+        show_default=True,
+        envvar="LINKSPAN_NETWORK",
+        help="The network this process is in.",
+    ),
+    click.option("--agent", envvar="LINKSPAN_AGENT", help=f"The host agent's socket.  [default: {DEFAULT_AGENT}]"),
+    click.option(
+        "--server",
+        "servers",
+        multiple=True,
+        type=AddressType(SYNC_PORT),
+        envvar="LINKSPAN_SERVER",
+        help="A catalog's mesh port instead of an agent; repeat for more.",
+    ),
+    click.option("--ca-file", envvar="LINKSPAN_CA_FILE", help="The catalog's root certificate (with --server)."),
+    click.option(
+        "--token-file",
+        envvar="LINKSPAN_TOKEN_FILE",
+        help="A projected service-account token, read anew at each use (with --server).",
+    ),
+    click.option(
+        "--state-dir",
+        required=True,
+        envvar=["LINKSPAN_STATE_DIR", "STATE_DIRECTORY"],
+        help="Where certificate and last-known-good are kept.",
+    ),
+    click.option(
+        "--admin",
+        type=ADDRESS,
+        default="127.0.0.1:19000",
+        show_default=True,
+        envvar="LINKSPAN_ADMIN",
+        help="Admin pages: /ready /metrics /snapshot.",
+    ),
+    click.option(
+        "--metrics",
+        type=ADDRESS,
+        envvar="LINKSPAN_METRICS",
+        help="/metrics and /ready alone, for other hosts to read.",
+    ),
+    click.option("--access-log", default="", envvar="LINKSPAN_ACCESS_LOG", help="A file, or - for stdout."),
+    click.option(
+        "--config",
+        callback=read_config,
+        is_eager=True,
+        expose_value=False,
+        envvar="LINKSPAN_CONFIG",
+        help="A JSON or YAML file with these settings.",
+    ),
+)
+
+
 def source_options(function: Function) -> Function:
     """The flags of `Source` and `Hosting`, to be read with `make_source` and `make_hosting`."""
-    options = [
-        click.option(
-            "--network",
-            type=LABEL,
-            default="default",
-            show_default=True,
-            envvar="LINKSPAN_NETWORK",
-            help="The network this process is in.",
-        ),
-        click.option("--agent", envvar="LINKSPAN_AGENT", help=f"The host agent's socket.  [default: {DEFAULT_AGENT}]"),
-        click.option(
-            "--server",
-            "servers",
-            multiple=True,
-            type=AddressType(SYNC_PORT),
-            envvar="LINKSPAN_SERVER",
-            help="A catalog's mesh port instead of an agent; repeat for more.",
-        ),
-        click.option("--ca-file", envvar="LINKSPAN_CA_FILE", help="The catalog's root certificate (with --server)."),
-        click.option(
-            "--token-file",
-            envvar="LINKSPAN_TOKEN_FILE",
-            help="A projected service-account token, read anew at each use (with --server).",
-        ),
-        click.option(
-            "--state-dir",
-            required=True,
-            envvar=["LINKSPAN_STATE_DIR", "STATE_DIRECTORY"],
-            help="Where certificate and last-known-good are kept.",
-        ),
-        click.option(
-            "--admin",
-            type=ADDRESS,
-            default="127.0.0.1:19000",
-            show_default=True,
-            envvar="LINKSPAN_ADMIN",
-            help="Admin pages: /ready /metrics /snapshot.",
-        ),
-        click.option(
-            "--metrics",
-            type=ADDRESS,
-            envvar="LINKSPAN_METRICS",
-            help="/metrics and /ready alone, for other hosts to read.",
-        ),
-        click.option("--access-log", default="", envvar="LINKSPAN_ACCESS_LOG", help="A file, or - for stdout."),
-        click.option(
-            "--config",
-            callback=read_config,
-            is_eager=True,
-            expose_value=False,
-            envvar="LINKSPAN_CONFIG",
-            help="A JSON or YAML file with these settings.",
-        ),
-    ]
-    for option in reversed(options):
+    for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
