@@ -108,6 +108,7 @@ def make_settings(values: dict[str, Any]) -> ProxySettings:
         inbound=InboundSettings(app.port, app.host, inbound.host, inbound.port) if app is not None else None,
         upstreams=upstreams,
         timeouts=Timeouts(drain_s=values["drain_s"]),
+        gateway_mode=GatewayMode(values["gateway_mode"]),
     )
 
 
