@@ -102,6 +102,9 @@ def _finish(building: Path) -> None:
     units.mkdir(parents=True)
     for unit in (*(_TREE / "systemd").glob("*.service"), *(_TREE / "systemd").glob("*.socket")):
         shutil.copy(unit, units)
+    for folder in ("sysusers.d", "tmpfiles.d"):
+        if (_TREE / "systemd" / folder).is_dir():
+            shutil.copytree(_TREE / "systemd" / folder, building / "usr/lib" / folder)
     _check_modules(building / _PACKAGES)
 
 
