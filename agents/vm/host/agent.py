@@ -4,12 +4,15 @@ import logging
 import os
 import random
 import signal
+import socket
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
 
 from agents.vm.api.app import forwarding_app
+from agents.vm.api.call import App
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.enrolment import IDENTITY_FOLDER, Enrolment, EnrolmentError, load_enrolment
 from agents.vm.host.lease import Lease
@@ -49,6 +52,15 @@ class AgentSettings(msgspec.Struct, frozen=True):
     leave_on_terminate: bool = False
 
 
+class Doors(NamedTuple):
+    """What is served where."""
+
+    socket_app: App
+    unix: socket.socket
+    api: App
+    tcp: socket.socket
+
+
 class Agent:
     """One agent. `run` runs it until a signal or `agent/leave`."""
 
@@ -61,6 +73,7 @@ class Agent:
         self._leaving = settings.leave_on_terminate
         self._notifier = Notifier(os.environ)
         self._client = self._connect(OWN_CONNECTIONS)
+        self._forwarding = self._connect(FORWARDED_CONNECTIONS)
         self._core = Core(
             enrolment.facts,
             CatalogRegistrar(CatalogLink(self._client)),
@@ -84,12 +97,21 @@ class Agent:
     async def run(self) -> None:
         """Run until told to stop."""
         settings, host = self._settings, self._core.host
-        tcp = listen_loopback(settings.http)
-        unix = listen_unix(settings.socket, settings.socket_group)
-        self._relay.restore()
-        self._on_news({ROOTS})
-        proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
-        api = forwarding_app(host, ForwardLink(self._connect(FORWARDED_CONNECTIONS)))
+        with listen_loopback(settings.http) as tcp, listen_unix(settings.socket, settings.socket_group) as unix:
+            await self._relay.restore()
+            self._on_news({ROOTS})
+            proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
+            api = forwarding_app(host, ForwardLink(self._forwarding))
+            try:
+                await self._run_all(Doors(socket_app(host, proxies), unix, api, tcp))
+            finally:
+                settings.socket.unlink(missing_ok=True)
+                with trio.CancelScope(shield=True):
+                    await self._client.aclose()
+                    await self._forwarding.aclose()
+
+    async def _run_all(self, doors: Doors) -> None:
+        settings = self._settings
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
             await nursery.start(self._core.run)
@@ -99,16 +121,16 @@ class Agent:
             nursery.start_soon(self._notifier.watch)
             nursery.start_soon(self._tell_status)
             async with trio.open_nursery() as serving:
-                await serving.start(serve, socket_app(host, proxies), unix, self._stopping.wait)
-                await serving.start(serve, api, tcp, self._stopping.wait)
-                log.info("agent of node %s: API on %s, proxies on %s", host.node.name, settings.http, settings.socket)
+                await serving.start(serve, doors.socket_app, doors.unix, self._stopping.wait)
+                await serving.start(serve, doors.api, doors.tcp, self._stopping.wait)
+                name = self._enrolment.node
+                log.info("agent of node %s: API on %s, proxies on %s", name, settings.http, settings.socket)
                 self._notifier.ready(self.status)
                 await self._stopping.wait()
                 self._notifier.stopping()
             if self._leaving:
                 await self._leave_catalog()
             nursery.cancel_scope.cancel()
-        settings.socket.unlink(missing_ok=True)
 
     @property
     def status(self) -> str:

@@ -61,10 +61,10 @@ class Relay:
         self.problem = ""
         self.last_answer_s: float | None = None
 
-    def restore(self) -> None:
-        """Begin with what is on disk; a file that cannot be used is said and ignored. Blocks on the disk."""
+    async def restore(self) -> None:
+        """Begin with what is on disk; a file that cannot be used is said and ignored."""
         try:
-            self._book.restore(self._cache.load(), trio.current_time())
+            self._book.restore(await trio.to_thread.run_sync(self._cache.load), trio.current_time())
         except CacheRefusedError as error:
             log.warning("the last-known-good is ignored: %s", error)
 

@@ -131,7 +131,7 @@ async def test_an_outage_is_bridged_and_survives_a_restart(
         nursery.cancel_scope.cancel()
     catalog, relay = build()
     catalog.away = True
-    relay.restore()
+    await relay.restore()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay.run)
         told = await relay.answer(asks(("chain/a", ""), ("roots", "")))
@@ -191,7 +191,7 @@ async def test_news_are_told_and_a_damaged_cache_is_ignored(
     path.write_bytes(b"rubbish")
     heard: list[set[str]] = []
     relay = Relay(FakeCatalog(), ResourceCache(path, "node:vm1"), lambda: 0.5, heard.append)
-    relay.restore()
+    await relay.restore()
     nursery.start_soon(relay.run)
     await trio.sleep(1)
     assert heard[0] == {"roots", "mesh"}
