@@ -2,6 +2,8 @@
 
 import msgspec
 
+from mesh.decide.reach import GatewayMode
+
 
 class InboundSettings(msgspec.Struct, frozen=True):
     """The mesh listener, and the application behind it on loopback. Port 0 picks a free one."""
@@ -44,9 +46,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class ProxySettings(msgspec.Struct, frozen=True):
-    """Everything of one sidecar. Without `inbound` it only calls; without `upstreams` it only serves."""
+    """Everything of one sidecar. Without `inbound` it only calls; without `upstreams` it only serves.
+
+    `gateway_mode`: whether other networks are reached at their own gateways or through one of ours.
+    """
 
     inbound: InboundSettings | None = None
     upstreams: tuple[Upstream, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    gateway_mode: GatewayMode = GatewayMode.REMOTE

@@ -85,7 +85,7 @@ class Acceptor:
         if self._open:
             self._ring.add(self._fd, self, READ)
 
-    def on_failure(self, error: Exception) -> None:  # noqa: ARG002 - the ring has logged it
+    def on_failure(self, error: Exception) -> None:
         """A handler failed for one connection: that socket is gone, the listener stays."""
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ class Relay:
     from outside (a revoked intention) with a reset on both sides.
     """
 
-    def __init__(  # noqa: PLR0913 - two sockets and the bounds; grouping them would name nothing
+    def __init__(
         self,
         ring: Ring,
         left: socket.socket,

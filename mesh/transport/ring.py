@@ -29,14 +29,18 @@ _COARSE_S = 0.01
 _log = logging.getLogger("linkspan.transport")
 
 
-class Machine(Protocol):
-    """What the ring calls. Both calls are synchronous and short."""
+class Failing(Protocol):
+    """What can be failed when a call of it raised."""
+
+    def on_failure(self, error: Exception) -> None:
+        """A call raised: release the socket and tell whoever waits. Must not raise."""
+
+
+class Machine(Failing, Protocol):
+    """What the ring calls. All calls are synchronous and short."""
 
     def on_ready(self, mask: int) -> None:
         """Its socket is ready as `mask` says (READ, WRITE, HANGUP bits)."""
-
-    def on_failure(self, error: Exception) -> None:
-        """`on_ready` raised: release the socket and tell whoever waits. Must not raise."""
 
 
 class Timer:
@@ -177,7 +181,14 @@ class Ring:
             owner = getattr(callback, "__self__", None)
             self._fail(owner if hasattr(owner, "on_failure") else None, error)
 
-    def _fail(self, machine: Machine | None, error: Exception) -> None:
+    def guard(self, callback: Callable[[], None], member: Failing) -> None:
+        """Call back on behalf of `member`, which an error fails."""
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - as in a turn: it fails one member, never the ring
+            self._fail(member, error)
+
+    def _fail(self, machine: Failing | None, error: Exception) -> None:
         self.failures += 1
         _log.error(
             "a connection was closed because its machine %s failed: %r",
@@ -190,7 +201,7 @@ class Ring:
         try:
             machine.on_failure(error)
         except Exception as second:  # noqa: BLE001 - the machine could not even close; the ring goes on without it
-            _log.error("closing %s failed as well: %r", type(machine).__name__, second)  # noqa: TRY400 - the first error's trace is in the line above
+            _log.error("closing %s failed as well: %r", type(machine).__name__, second)
             for fd in [fd for fd, held in self._machines.items() if held is machine]:
                 self.remove(fd)
 

@@ -1,0 +1,290 @@
+"""A link: an established trunk and its TLS socket, on the ring.
+
+It moves bytes between the two and events to the owners of streams. An error of one stream's owner resets that stream, never
+the trunk. Everything written in a turn leaves at its end.
+"""
+
+import contextlib
+import logging
+import ssl
+from functools import partial
+from typing import Protocol
+
+from mesh.transport.ring import READ, WRITE, Ring
+from mesh.wire.trunk import Trunk
+from mesh.wire.trunk_events import Bytes, Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, WasReset
+from mesh.wire.trunk_frames import Code
+
+_READS_A_CALL = 16
+_TLS_RECORD_BYTES = 16 * 1024
+_WRITE_BYTES = 64 * 1024
+_NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+_log = logging.getLogger("linkspan.proxy")
+
+
+class StreamOwner(Protocol):
+    """Who a stream belongs to. After `on_reset`, or the end of both sides, nothing more is called."""
+
+    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+        """A response's head came."""
+
+    def on_data(self, data: Bytes, *, end: bool) -> None:
+        """Bytes came; valid only during the call. Say `Link.consumed` once they are passed on."""
+
+    def on_end(self, block: bytes) -> None:
+        """The peer's side ended; `block` holds trailers."""
+
+    def on_reset(self, code: int) -> None:
+        """Both sides ended."""
+
+    def on_room(self) -> None:
+        """There is room to send again."""
+
+
+class Nobody:
+    """The owner of streams that nobody is interested in any more."""
+
+    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+        """Ignore it."""
+
+    def on_data(self, data: Bytes, *, end: bool) -> None:
+        """Ignore it."""
+
+    def on_end(self, block: bytes) -> None:
+        """Ignore it."""
+
+    def on_reset(self, code: int) -> None:
+        """Ignore it."""
+
+    def on_room(self) -> None:
+        """Ignore it."""
+
+
+NOBODY = Nobody()
+
+
+class LinkKeeper(Protocol):
+    """Who keeps a link: the pool that dialled it, or the side that accepted it."""
+
+    def on_opened(self, link: "Link", event: Opened) -> None:
+        """The peer opened a stream: give it an owner, or reset it."""
+
+    def on_leaving(self, link: "Link") -> None:
+        """The peer takes no more streams on it."""
+
+    def on_idle(self, link: "Link") -> None:
+        """A stream has ended and none is left."""
+
+    def on_closed(self, link: "Link", reason: str) -> None:
+        """It is closed; all its streams were reset."""
+
+
+class Link:
+    """One trunk on one TLS socket, which it owns."""
+
+    __slots__ = (
+        "_fd",
+        "_is_dirty",
+        "_keeper",
+        "_mask",
+        "_ring",
+        "_sock",
+        "_unsent",
+        "elephants",
+        "is_closed",
+        "last_s",
+        "trunk",
+    )
+
+    def __init__(self, ring: Ring, sock: ssl.SSLSocket, trunk: Trunk, keeper: LinkKeeper) -> None:
+        self._ring = ring
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._keeper = keeper
+        self._mask = READ
+        self._is_dirty = False
+        self._unsent = memoryview(b"")
+        self.trunk = trunk
+        self.is_closed = False
+        self.elephants = 0
+        """Streams on it that move megabytes, as their owners say."""
+        self.last_s = ring.time_s()
+        ring.add(self._fd, self, READ)
+
+    # -- for owners --
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a new stream fits well: there is room, and no stream is moving megabytes."""
+        return self.elephants == 0 and not self.trunk.is_full
+
+    def touch(self) -> None:
+        """Something was queued: write it at the end of the turn."""
+        if not self._is_dirty and not self.is_closed:
+            self._is_dirty = True
+            self._ring.on_turn_end(self.flush)
+
+    def consumed(self, stream: Stream, size: int) -> None:
+        """Bytes of a stream were passed on."""
+        self.trunk.consumed(stream, size)
+        if not self._is_dirty and self.trunk.out.has_output:
+            self.touch()
+
+    def reset(self, stream: Stream, code: Code) -> None:
+        """End a stream now."""
+        stream.owner = NOBODY
+        self.trunk.reset(stream, code)
+        self.touch()
+
+    def leave(self, code: Code = Code.DONE, text: str = "") -> None:
+        """Say GOAWAY: no new streams, those that stand go on."""
+        self.trunk.leave(code, text)
+        self.touch()
+
+    def close_after_flush(self, reason: str) -> None:
+        """Close at the end of the turn, once what is queued has gone out."""
+        self._ring.on_turn_end(partial(self.close, reason))
+
+    def close(self, reason: str) -> None:
+        """Close now, streams and all; a GOAWAY goes out if it fits."""
+        if self.is_closed:
+            return
+        if not self.trunk.is_leaving:
+            self.trunk.leave(Code.DONE, reason)
+        self._write()
+        self._close(reason)
+
+    # -- for the ring --
+
+    def on_ready(self, mask: int) -> None:
+        if mask & WRITE:
+            self.flush()
+        if mask & ~WRITE and not self.is_closed:
+            self._read()
+
+    def on_failure(self, error: Exception) -> None:
+        self._close(f"an error of our own: {error!r}")
+
+    def _read(self) -> None:
+        view, recv_into, receive = self._ring.view, self._sock.recv_into, self.trunk.receive
+        self.last_s = self._ring.now_s
+        for _ in range(_READS_A_CALL):
+            try:
+                size = recv_into(view)
+            except _NOT_NOW:
+                break
+            except OSError as error:
+                self._close(f"the connection broke: {error.strerror or error}")
+                return
+            if not size:
+                self._close("the peer closed the connection")
+                return
+            for event in receive(view[:size]):
+                self._dispatch(event)
+            if self.is_closed:
+                return
+            if size < _TLS_RECORD_BYTES:
+                # Less than a full record: there is hardly another one; if there is, the ring comes back.
+                break
+        if not self._is_dirty and self.trunk.out.has_output:
+            self.touch()
+
+    def _dispatch(self, event: Event) -> None:
+        kind = event.__class__
+        try:
+            if kind is Data:
+                event.stream.owner.on_data(event.data, end=event.end)  # type: ignore[union-attr]
+            elif kind is Headed:
+                event.stream.owner.on_head(event.status, event.block, end=event.end)  # type: ignore[union-attr]
+            elif kind is Opened:
+                event.stream.owner = NOBODY  # type: ignore[union-attr]
+                self._keeper.on_opened(self, event)  # type: ignore[arg-type]
+            elif kind is Ended:
+                event.stream.owner.on_end(event.block)  # type: ignore[union-attr]
+            elif kind is WasReset:
+                self._reset_owner(event.stream, event.code)  # type: ignore[union-attr]
+            elif kind is GoneAway:
+                self._keeper.on_leaving(self)
+            else:
+                assert isinstance(event, Failed)
+                _log.warning("a trunk was closed: %s", event.error)
+                self._write()
+                self._close(event.error.reason)
+        except Exception as error:
+            # One stream's error must not take the others with it: it is reset, and what went wrong is logged.
+            stream = getattr(event, "stream", None)
+            if stream is None:
+                raise
+            _log.exception("a stream was reset because its owner failed")
+            self.reset(stream, Code.INTERNAL)
+            self._ring.failures += 1
+            del error
+        if not self.trunk.streams and not self.is_closed:
+            self._keeper.on_idle(self)
+
+    def _reset_owner(self, stream: Stream, code: int) -> None:
+        owner, stream.owner = stream.owner, NOBODY
+        owner.on_reset(code)
+
+    def flush(self) -> None:
+        """Write what is queued, as far as the socket takes it."""
+        self._is_dirty = False
+        if self.is_closed:
+            return
+        if not self._write():
+            return
+        out = self.trunk.out
+        if out.writable:
+            writable, out.writable = out.writable, []
+            for stream in writable:
+                stream.owner.on_room()
+
+    def _write(self) -> bool:
+        """Write; False when the connection broke and is closed."""
+        take, send = self.trunk.out.take, self._sock.send
+        unsent: bytes | memoryview = self._unsent
+        try:
+            while True:
+                if not unsent:
+                    unsent = take(_WRITE_BYTES)
+                    if not unsent:
+                        break
+                sent = send(unsent)
+                unsent = b"" if sent == len(unsent) else memoryview(unsent)[sent:]
+        except _NOT_NOW:
+            # OpenSSL wants the same bytes again: they are kept as they are.
+            self._unsent = memoryview(unsent)
+            self._watch(READ | WRITE)
+            return True
+        except OSError as error:
+            self._unsent = memoryview(b"")
+            self._close(f"the connection broke: {error.strerror or error}")
+            return False
+        self._unsent = memoryview(b"")
+        self._watch(READ)
+        return True
+
+    def _watch(self, mask: int) -> None:
+        if mask != self._mask and not self.is_closed:
+            self._mask = mask
+            self._ring.modify(self._fd, mask)
+
+    def _close(self, reason: str) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._ring.remove(self._fd)
+        with contextlib.suppress(OSError):
+            self._sock.close()
+        streams = list(self.trunk.streams.values())
+        self.trunk.is_leaving = True
+        self.trunk.streams.clear()
+        for stream in streams:
+            stream.is_open = False
+            try:
+                self._reset_owner(stream, Code.BROKEN)
+            except Exception:
+                self._ring.failures += 1
+                _log.exception("the owner of a stream failed when its trunk was closed")
+        self._keeper.on_closed(self, reason)

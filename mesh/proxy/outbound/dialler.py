@@ -1,0 +1,78 @@
+"""Reaching one endpoint: the address (its own or a gateway's), the TLS handshake, and the proof that it is the service meant."""
+
+import random
+import socket
+import ssl
+
+from mesh.decide.reach import GatewayMode, reach
+from mesh.identity.peer import PeerRefusedError, explain_handshake_failure, inspect_peer
+from mesh.model.chain import Target
+from mesh.model.endpoint import Endpoint
+from mesh.model.identity import service_id, service_sni
+from mesh.model.snapshot import Snapshot
+from mesh.proxy.parts import Parts
+from mesh.transport.dial import DialError, dial_tcp
+from mesh.transport.tls import HandshakeError, handshake
+
+_USER_TIMEOUT_MS = 20_000
+_KEEP_ALIVE = (
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+)
+
+
+class UnreachableError(Exception):
+    """The endpoint could not be used: not reached, or not who it should be. The text says which."""
+
+
+class Dialler:
+    """Dials endpoints of other services by the current snapshot and our current certificate."""
+
+    def __init__(self, parts: Parts, snapshot: Snapshot, mode: GatewayMode) -> None:
+        self.parts = parts
+        self.snapshot = snapshot
+        self._mode = mode
+
+    def is_local(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint is in our own network."""
+        return endpoint.network == self.snapshot.local.network
+
+    async def dial(self, endpoint: Endpoint, target: Target, alpn: tuple[str, ...]) -> ssl.SSLSocket:
+        """A verified TLS connection to `endpoint`, which is an instance of `target`.
+
+        Raises:
+            UnreachableError: see there.
+        """
+        parts, local = self.parts, self.snapshot.local
+        hops = reach(endpoint, local.network, self.snapshot.gateways, self._mode)
+        if not hops:
+            raise UnreachableError(f"no gateway to network {endpoint.network} is known")
+        hop = random.choice(hops)  # noqa: S311 - spreads load, keeps no secret
+        datacenter = target.datacenter or local.datacenter
+        sni = service_sni(target.service, datacenter, local.trust_domain, target.subset)
+        timeouts = parts.timeouts
+        try:
+            sock = await dial_tcp(hop.address, hop.port, timeout_s=target.connect_timeout_s or timeouts.connect_s)
+            for option in _KEEP_ALIVE:
+                sock.setsockopt(*option)
+            context = parts.identity.client_context(alpn)
+            tls = await handshake(sock, context, server_name=sni, timeout_s=timeouts.handshake_s)
+        except DialError as error:
+            raise UnreachableError(str(error.strerror)) from error
+        except HandshakeError as error:
+            cause = error.__cause__
+            text = explain_handshake_failure(cause) if isinstance(cause, OSError) else str(error)
+            raise UnreachableError(f"{hop.address}:{hop.port}: {text}") from error
+        try:
+            peer = inspect_peer(tls, self.snapshot.roots or parts.identity.roots, parts.wall_clock())
+        except PeerRefusedError as error:
+            tls.close()
+            raise UnreachableError(f"{hop.address}:{hop.port}: {error.reason}") from error
+        wanted = service_id(local.trust_domain, datacenter, target.service)
+        if peer.spiffe_id != wanted:
+            tls.close()
+            raise UnreachableError(f"{hop.address}:{hop.port} is {peer.spiffe_id}, not {wanted}")
+        return tls

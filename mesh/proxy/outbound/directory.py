@@ -1,0 +1,146 @@
+"""What the calling side knows of other services: compiled chains, candidates with what was learnt of them, peers.
+
+Rebuilt part by part when the snapshot changes; records of endpoints that stay are kept, trunks to those that go are retired.
+"""
+
+import logging
+
+from mesh.decide.balance import Candidate, Key, Pool, carry_over, endpoint_key
+from mesh.decide.eject import record
+from mesh.decide.reach import GatewayMode
+from mesh.decide.retry import RetryBudget
+from mesh.decide.route import ChainError, Router, compile_chain
+from mesh.model.chain import Target
+from mesh.model.endpoint import EndpointSet
+from mesh.model.snapshot import Snapshot
+from mesh.proxy.outbound.dialler import Dialler
+from mesh.proxy.outbound.peer import Peer
+from mesh.proxy.parts import Parts
+from mesh.telemetry.metrics import Metrics
+
+PeerKey = tuple[str, str, Key]
+
+_log = logging.getLogger("linkspan.proxy")
+
+
+class Service:
+    """One upstream service: its router (None: no usable chain) and its retry budget."""
+
+    def __init__(self, name: str, now_s: float) -> None:
+        self.name = name
+        self.router: Router | None = None
+        self.budget = RetryBudget(now_s)
+
+
+class Directory:
+    """Everything that calls are decided from, for the upstreams named in `services`."""
+
+    def __init__(self, parts: Parts, snapshot: Snapshot, mode: GatewayMode, metrics: Metrics) -> None:
+        self._parts = parts
+        self._metrics = metrics
+        self._snapshot = snapshot
+        self.dialler = Dialler(parts, snapshot, mode)
+        self._services: dict[str, Service] = {}
+        self._candidates: dict[str, dict[Key, Candidate]] = {}
+        self._sets: dict[str, EndpointSet | None] = {}
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._peers: dict[PeerKey, Peer] = {}
+        self._retired: list[Peer] = []
+
+    def service(self, name: str) -> Service:
+        """The upstream service `name`, compiled from the current snapshot."""
+        found = self._services.get(name)
+        if found is None:
+            found = self._services[name] = Service(name, self._parts.ring.time_s())
+            self._compile(found)
+        return found
+
+    def pool(self, target: Target) -> Pool:
+        """The endpoints that `target` may use."""
+        key = (target.id, target.service)
+        pool = self._pools.get(key)
+        if pool is None or self._targets[key] is not target:
+            local = self._snapshot.local
+            reachable = [name for name, known in self._snapshot.gateways.items() if known.endpoints]
+            pool = Pool(self._known(target.service).values(), target, local.network, reachable)
+            self._pools[key] = pool
+            self._targets[key] = target
+        return pool
+
+    def is_available(self, target: Target) -> bool:
+        """Whether `target` has a healthy endpoint."""
+        return self.pool(target).available(self._parts.ring.now_s)
+
+    def peer(self, candidate: Candidate, target: Target) -> Peer:
+        """The peer behind a candidate. Across networks the subset is in the name that is dialled, so it counts."""
+        subset = "" if self.dialler.is_local(candidate.endpoint) else target.subset
+        key = (target.service, subset, endpoint_key(candidate.endpoint))
+        peer = self._peers.get(key)
+        if peer is None:
+            peer = self._peers[key] = Peer(self.dialler, candidate, target, self._metrics)
+        return peer
+
+    def failed(self, candidate: Candidate, service: str, now_s: float, *, failed: bool) -> None:
+        """Count an outcome; an instance that keeps failing is left out."""
+        if record(candidate, self._known(service).values(), now_s, failed=failed):
+            _log.warning("%r is left out after consecutive errors", candidate)
+            self._metrics.ejections.child(service).value += 1
+            for pool in self._pools.values():
+                pool.changed()
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Decide from `snapshot` from now on."""
+        old, self._snapshot = self._snapshot, snapshot
+        self.dialler.snapshot = snapshot
+        for service in self._services.values():
+            if snapshot.chains.get(service.name) != old.chains.get(service.name):
+                self._compile(service)
+        if snapshot.endpoints != old.endpoints or snapshot.gateways != old.gateways or snapshot.local != old.local:
+            for name in tuple(self._candidates):
+                self._candidates[name] = self._carry(name)
+            self._pools.clear()
+            self._targets.clear()
+            self._retire_gone()
+
+    def _retire_gone(self) -> None:
+        for key, peer in tuple(self._peers.items()):
+            candidate = self._known(key[0]).get(key[2])
+            if candidate is not peer.candidate:
+                del self._peers[key]
+                peer.retire()
+                self._retired.append(peer)
+
+    def _known(self, service: str) -> dict[Key, Candidate]:
+        found = self._candidates.get(service)
+        if found is None:
+            found = self._candidates[service] = self._carry(service)
+        return found
+
+    def _carry(self, service: str) -> dict[Key, Candidate]:
+        known = self._candidates.get(service, {})
+        return carry_over(known, self._snapshot.endpoints.get(service), self._parts.ring.time_s())
+
+    def _compile(self, service: Service) -> None:
+        chain = self._snapshot.chains.get(service.name)
+        try:
+            service.router = None if chain is None else compile_chain(chain)
+        except ChainError as error:
+            _log.error("the chain of %s cannot be used and calls to it fail: %s", service.name, error)
+            service.router = None
+
+    def refresh(self) -> None:
+        """Our certificate changed."""
+        for peer in self._peers.values():
+            peer.refresh()
+
+    def on_sweep(self, now_s: float) -> None:
+        """Look at idle trunks."""
+        for peer in self._peers.values():
+            peer.on_sweep(now_s)
+        self._retired = [peer for peer in self._retired if not peer.is_unused]
+
+    def close(self) -> None:
+        """Cut every trunk."""
+        for peer in (*self._peers.values(), *self._retired):
+            peer.close()

@@ -1,0 +1,533 @@
+"""One request of the application to another service, over as many attempts as the route and the budget allow.
+
+The order of its steps: canonical path, route, leg, target, endpoint, trunk, head and body, answer. Nothing is tried again once a
+byte of an answer went to the application. It faces its client as an `Exchange`, a trunk's stream as its owner, a foreign peer as an `OriginUser`.
+"""
+
+import random
+import ssl
+from typing import Protocol
+
+from mesh.decide.authorise import Permit
+from mesh.decide.balance import Candidate, choose_target, penalised_rtt_s
+from mesh.decide.deadline import deadline_field, deadline_s
+from mesh.decide.eject import Outcome as Fate
+from mesh.decide.eject import is_gateway_error
+from mesh.decide.retry import Attempt, may_retry
+from mesh.decide.route import LegPlan, RoutePlan
+from mesh.proxy.http.client import ClientConnection
+from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, request_block, request_lines
+from mesh.proxy.http.origin import OriginConnection, OriginPool
+from mesh.proxy.link import NOBODY, Link
+from mesh.proxy.outbound.directory import Directory, Service
+from mesh.proxy.record import DENY, MALFORMED, Outcome, Pair, Recorder
+from mesh.proxy.settings import Limits, Timeouts
+from mesh.transport.ring import Ring
+from mesh.wire.fields import Fields, HeadError, validate_trailers
+from mesh.wire.http1.body import BodyError, Bytes
+from mesh.wire.http1.write import request_head
+from mesh.wire.trunk_events import Stream
+from mesh.wire.trunk_frames import MAX_TIMEOUT_MS, Code, OpenedRequest, TrunkError, decode_fields, encode_fields
+
+_FOREVER = float("inf")
+_BACK_OFF_S = (0.025, 0.25)
+
+_FATES = {
+    Code.REFUSED: Fate.REFUSED_STREAM,
+    Code.UNREACHABLE: Fate.CONNECT_FAILURE,
+    Code.TIMEOUT: Fate.TIMEOUT,
+}
+
+
+class Calling(Protocol):
+    """The parts of the outbound side that exchanges use."""
+
+    ring: Ring
+    directory: Directory
+    recorder: Recorder
+    timeouts: Timeouts
+    limits: Limits
+    forms: TrunkForms
+    permit: Permit
+    live: "dict[OutboundExchange, None]"
+
+
+class Call:
+    """A request as the application made it, and the route it takes. `target` is what is sent: the path as rewritten, and the query."""
+
+    __slots__ = ("end", "fields", "form", "leg", "path", "plan", "target", "trace")
+
+    def __init__(
+        self, form: RequestForm, line: tuple[bytes, bytes], plan: RoutePlan, leg: LegPlan, *, end: bool
+    ) -> None:
+        self.form = form
+        self.path, self.target = line
+        self.plan = plan
+        self.leg = leg
+        self.fields: Fields = leg.edit_request(form.fields) if leg.request_edits else form.fields
+        self.trace = form.trace or begin_trace()
+        self.end = end and not form.upgrade
+
+    @property
+    def block(self) -> bytes:
+        """The fields as a trunk's block."""
+        form = self.form
+        return form.block if self.fields is form.fields else request_block(self.fields, form.upgrade)
+
+    @property
+    def lines(self) -> bytes:
+        """The fields as HTTP/1 lines."""
+        form = self.form
+        return form.lines if self.fields is form.fields else request_lines(self.fields, form.length, form.upgrade)
+
+
+def begin_trace() -> bytes:
+    """A traceparent for a request without one, unsampled."""
+    return b"00-%032x-%016x-00" % (random.getrandbits(128) or 1, random.getrandbits(64) or 1)
+
+
+class OutboundExchange:
+    """One request and its attempts."""
+
+    is_http = True
+
+    __slots__ = (
+        "_attempt_s",
+        "_body",
+        "_body_bytes",
+        "_body_end",
+        "_call",
+        "_calling",
+        "_candidate",
+        "_client",
+        "_form",
+        "_idle_s",
+        "_is_replayable",
+        "_link",
+        "_made",
+        "_origin",
+        "_outcome",
+        "_pair",
+        "_service",
+        "_started_s",
+        "_stream",
+        "_tried",
+        "_unread_bytes",
+        "deadline_s",
+    )
+
+    def __init__(self, calling: Calling, client: ClientConnection, call: Call, service: Service, pair: Pair) -> None:
+        self._calling = calling
+        self._client = client
+        self._call = call
+        self._form = call.form
+        self._service = service
+        self._pair = pair
+        now_s = calling.ring.now_s
+        self._started_s = now_s
+        route = call.plan.route
+        self.deadline_s = deadline_s(now_s, route.request_timeout_s, call.form.left_s)
+        self._idle_s = 0.0
+        if self.deadline_s == _FOREVER:
+            self._idle_s = route.idle_timeout_s or calling.timeouts.stream_idle_s
+            self.deadline_s = now_s + self._idle_s
+        self._outcome = Outcome()
+        self._candidate: Candidate | None = None
+        self._link: Link | None = None
+        self._stream: Stream | None = None
+        self._origin: OriginConnection | None = None
+        self._attempt_s = now_s
+        self._made = 0
+        self._tried: tuple[Candidate, ...] = ()
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._body_end = call.end
+        self._is_replayable = True
+        self._unread_bytes = 0
+        calling.live[self] = None
+        service.budget.request(now_s)
+
+    # -- attempts --
+
+    def attempt(self) -> None:
+        """Send the request to the best instance now."""
+        calling, leg = self._calling, self._call.leg
+        if self not in calling.live:
+            return
+        now_s = calling.ring.now_s
+        directory = calling.directory
+        target = choose_target(leg.target, leg.failover, directory.is_available) if leg.failover else leg.target
+        pool = directory.pool(target)
+        if self._tried:
+            draws = (random.random(), random.random())  # noqa: S311 - spreads load, keeps no secret
+            candidate = pool.pick_other(calling.permit, draws, now_s, self._tried)
+        else:
+            candidate = pool.pick(calling.permit, random.random(), random.random(), now_s)  # noqa: S311 - as above
+        if candidate is None:
+            self._answer(503, f"no healthy instance of {target.service} is known", "no healthy instance")
+            return
+        self._candidate = candidate
+        self._made += 1
+        self._attempt_s = now_s
+        self._outcome.endpoint = candidate.endpoint.instance
+        candidate.load.started(now_s)
+        directory.peer(candidate, target).acquire(self)
+
+    def on_link(self, link: Link) -> None:
+        if self not in self._calling.live:
+            return
+        call = self._call
+        left_s = 0.0 if self._idle_s else self.deadline_s - self._calling.ring.now_s
+        timeout_ms = 0 if self._idle_s else max(1, min(int(left_s * 1000), MAX_TIMEOUT_MS))
+        trace = b"" if self._form.trace else call.trace
+        opened = OpenedRequest(self._form.method, call.target, call.block, trace, timeout_ms)
+        stream = link.trunk.open_http(opened, end=self._body_end and not self._body)
+        stream.owner = self
+        self._link, self._stream = link, stream
+        if self._body:
+            link.trunk.out.send_data(stream, b"".join(self._body), end=self._body_end)
+        link.touch()
+        if not self._body_end:
+            self._client.read_on()
+
+    def on_foreign(self, pool: OriginPool) -> None:
+        pool.acquire(self)
+
+    def on_foreign_stream(self, tls: ssl.SSLSocket) -> None:
+        """Cannot come: only streams get a connection of their own."""
+        tls.close()
+
+    def on_origin(self, origin: OriginConnection) -> None:
+        if self not in self._calling.live:
+            return
+        self._origin = origin
+        call, form = self._call, self._form
+        lines = call.lines
+        if not form.trace:
+            lines += b"traceparent: %b\r\n" % call.trace
+        field = None if self._idle_s else deadline_field(self._calling.ring.now_s, self.deadline_s)
+        if field is not None:
+            lines += b"%b: %b\r\n" % field
+        length = 0 if call.end or form.upgrade else form.length
+        origin.send(self, form.method, request_head(form.method, call.target, lines), length)
+        try:
+            if self._body:
+                origin.send_data(b"".join(self._body), end=self._body_end)
+            elif self._body_end and not call.end:
+                origin.send_end()
+        except BodyError as error:
+            self._refuse(str(error))
+            return
+        if not self._body_end:
+            self._client.read_on()
+
+    def on_unreachable(self, reason: str) -> None:
+        if self in self._calling.live:
+            self._failed(Fate.CONNECT_FAILURE, 503, f"the instance could not be reached: {reason}")
+
+    def on_origin_unreachable(self, reason: str) -> None:
+        self.on_unreachable(reason)
+
+    def on_origin_broken(self, reason: str, *, is_stale: bool) -> None:
+        self._origin = None
+        if self not in self._calling.live:
+            return
+        if is_stale and self._body_end and self._is_replayable and self._made < 3:
+            self._settle(None, failed=False)
+            self.attempt()
+            return
+        self._failed(Fate.RESET, 502, reason)
+
+    def _failed(self, fate: Fate, status: int, reason: str) -> None:
+        """An attempt came to nothing: make another one if that is allowed, else tell the application."""
+        calling, candidate = self._calling, self._candidate
+        self._leave(Code.CANCELLED)
+        if candidate is not None:
+            self._settle(None, failed=is_gateway_error(fate, status))
+            calling.directory.failed(
+                candidate, self._call.leg.target.service, calling.ring.now_s, failed=is_gateway_error(fate, status)
+            )
+            if self._may_retry(fate, 0):
+                self._again(candidate)
+                return
+        if self._client.has_answer_head:
+            self._outcome.error = reason
+            self._client.abort()
+            self._record()
+        else:
+            self._answer(status, reason, reason)
+
+    def _may_retry(self, fate: Fate, status: int) -> bool:
+        calling = self._calling
+        sent = int(self._client.has_answer_head)
+        attempt = Attempt(self._form.method, fate, self._made, status, sent, self._is_replayable)
+        if not may_retry(self._call.plan.route.retry, attempt):
+            return False
+        if not self._service.budget.withdraw(calling.ring.now_s):
+            calling.recorder.metrics.retries_refused.child(self._service.name).value += 1
+            return False
+        calling.recorder.metrics.retries.child(self._service.name).value += 1
+        return True
+
+    def _again(self, failed: Candidate) -> None:
+        """Make another attempt, at once elsewhere, after a moment when there is no elsewhere."""
+        self._tried = (*self._tried, failed)
+        calling = self._calling
+        target = self._call.leg.target
+        other = calling.directory.pool(target).pick_other(calling.permit, (0.0, 0.0), calling.ring.now_s, self._tried)
+        if other is None or other in self._tried:
+            low_s, high_s = _BACK_OFF_S
+            calling.ring.later(calling.ring.now_s + random.uniform(low_s, high_s), self.attempt)  # noqa: S311 - spreads load
+        else:
+            self.attempt()
+
+    def _settle(self, rtt_s: float | None, *, failed: bool) -> None:
+        """The attempt's endpoint is free of it."""
+        candidate, self._candidate = self._candidate, None
+        if candidate is not None:
+            candidate.load.finished(self._calling.ring.now_s, rtt_s, failed)
+
+    def _leave(self, code: Code) -> None:
+        """Let go of the attempt's stream or connection."""
+        link, stream, origin = self._link, self._stream, self._origin
+        self._link = self._stream = self._origin = None
+        if stream is not None and link is not None:
+            link.reset(stream, code)
+        if origin is not None:
+            origin.close()
+
+    def _let_go(self) -> None:
+        """The answer has ended: what is left of the request is not wanted any more."""
+        link, stream = self._link, self._stream
+        self._link = self._stream = self._origin = None
+        if link is not None and stream is not None:
+            if stream.is_open:
+                link.reset(stream, Code.CANCELLED)
+            stream.owner = NOBODY
+
+    # -- from the client --
+
+    def on_body(self, data: Bytes, *, end: bool) -> None:
+        self._outcome.received_bytes += len(data)
+        self._body_end = end
+        if self._idle_s:
+            self.deadline_s = self._calling.ring.now_s + self._idle_s
+        if self._is_replayable:
+            self._body_bytes += len(data)
+            if self._body_bytes <= self._calling.limits.replay_bytes or (self._stream is None and self._origin is None):
+                self._body.append(bytes(data))
+            else:
+                self._is_replayable = False
+                self._body = []
+        if self._stream is not None and self._link is not None:
+            self._link.trunk.out.send_data(self._stream, data, end=end)
+            self._link.touch()
+        elif self._origin is not None:
+            try:
+                self._origin.send_data(data, end=end)
+            except BodyError as error:
+                self._refuse(str(error))
+
+    def on_body_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        self._body_end = True
+        if trailers:
+            self._is_replayable = False
+        if self._stream is not None and self._link is not None:
+            self._link.trunk.out.send_end(self._stream, encode_fields(trailers) if trailers else None)
+            self._link.touch()
+        elif self._origin is not None:
+            try:
+                self._origin.send_end(trailers)
+            except BodyError as error:
+                self._refuse(str(error))
+
+    def has_room(self) -> bool:
+        if self._stream is not None and self._link is not None:
+            return self._link.trunk.out.has_room(self._stream)
+        return self._origin is not None and self._origin.has_room
+
+    def on_client_gone(self, reason: str) -> None:
+        self._outcome.error = reason
+        self._leave(Code.CANCELLED)
+        self._settle(None, failed=False)
+        self._record()
+
+    def on_client_room(self) -> None:
+        if self._unread_bytes and self._stream is not None and self._link is not None:
+            size, self._unread_bytes = self._unread_bytes, 0
+            self._link.consumed(self._stream, size)
+        elif self._origin is not None:
+            self._origin.read_on(on=True)
+
+    def on_deadline(self) -> None:
+        candidate = self._candidate
+        self._leave(Code.TIMEOUT)
+        if candidate is not None:
+            self._settle(None, failed=True)
+            self._calling.directory.failed(
+                candidate, self._call.leg.target.service, self._calling.ring.now_s, failed=True
+            )
+        if self._client.has_answer_head:
+            self._outcome.error = "it took longer than allowed"
+            self._client.abort()
+            self._record()
+        else:
+            self._answer(504, "the request took longer than allowed", "deadline")
+
+    # -- from a trunk's stream --
+
+    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+        try:
+            form = self._calling.forms.answer(status, block, self._form.method, end=end)
+        except (HeadError, TrunkError) as error:
+            self._outcome.decision = MALFORMED
+            self._failed(Fate.RESET, 502, f"the peer's answer was refused: {error}")
+            return
+        self.on_answer_head(form, end=end)
+
+    def on_data(self, data: Bytes, *, end: bool) -> None:
+        link, stream = self._link, self._stream
+        if end:
+            self._let_go()
+        self.on_answer_data(data, end=end)
+        if link is None or stream is None:
+            return
+        if self._stream is stream and not self._client.has_room:
+            self._unread_bytes += len(data)
+        else:
+            link.consumed(stream, len(data))
+
+    def on_end(self, block: bytes) -> None:
+        try:
+            trailers = validate_trailers(decode_fields(block)) if block else []
+        except (HeadError, TrunkError) as error:
+            self._failed(Fate.RESET, 502, f"the peer's trailers were refused: {error}")
+            return
+        self._let_go()
+        self.on_answer_end(trailers)
+
+    def on_reset(self, code: int) -> None:
+        self._link = self._stream = None
+        if code == Code.DENIED:
+            self._settle(None, failed=False)
+            self._outcome.decision = DENY
+            if self._client.has_answer_head:
+                self._outcome.error = "denied by policy"
+                self._client.abort()
+                self._record()
+            else:
+                self._answer(403, "denied by policy", "denied by policy")
+            return
+        fate = _FATES.get(code, Fate.RESET)  # type: ignore[call-overload]
+        status = {Fate.TIMEOUT: 504, Fate.CONNECT_FAILURE: 503, Fate.REFUSED_STREAM: 503}.get(fate, 502)
+        self._failed(fate, status, f"the peer reset the stream ({code})")
+
+    def on_room(self) -> None:
+        self._client.read_on()
+
+    def on_origin_room(self) -> None:
+        self._client.read_on()
+
+    # -- the answer --
+
+    def on_answer_head(self, form: AnswerForm, *, end: bool) -> None:
+        if form.is_interim:
+            self._client.answer_head(form)
+            return
+        calling, candidate, status = self._calling, self._candidate, form.status
+        now_s = calling.ring.now_s
+        failed = status in {502, 503, 504}
+        if candidate is not None:
+            rtt_s = now_s - self._attempt_s
+            self._settle(
+                penalised_rtt_s(status, rtt_s, _retry_after_s(form)) if status in {429, 503} else rtt_s, failed=False
+            )
+            if failed or candidate.consecutive:
+                calling.directory.failed(candidate, self._call.leg.target.service, now_s, failed=failed)
+            if failed and self._may_retry(Fate.RESPONSE, status):
+                self._leave(Code.CANCELLED)
+                self._again(candidate)
+                return
+        self._outcome.status = status
+        if form.is_upgrade:
+            self._idle_s = calling.timeouts.tcp_idle_s
+            self.deadline_s = now_s + self._idle_s
+        elif self._form.upgrade and not self._body_end:
+            # No upgrade after all: the request has ended.
+            self.on_body_end([])
+        leg = self._call.leg
+        if leg.response_edits:
+            form = form.with_fields(leg.edit_response(form.fields))
+        self._body = []
+        self._is_replayable = False
+        if end:
+            self._let_go()
+        self._client.answer_head(form, end=end)
+        if end:
+            self._record()
+
+    def on_answer_data(self, data: Bytes, *, end: bool) -> None:
+        self._outcome.sent_bytes += len(data)
+        if self._idle_s:
+            self.deadline_s = self._calling.ring.now_s + self._idle_s
+        try:
+            self._client.answer_data(data, end=end)
+        except BodyError as error:
+            self._break(str(error))
+            return
+        if end:
+            self._origin = None
+            self._record()
+        elif self._origin is not None and not self._client.has_room:
+            self._origin.read_on(on=False)
+
+    def on_answer_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        self._origin = None
+        try:
+            self._client.answer_end(trailers)
+        except BodyError as error:
+            self._break(str(error))
+            return
+        self._record()
+
+    # -- ends --
+
+    def _break(self, reason: str) -> None:
+        """The answer does not fit its head: nothing of the rest may reach the application."""
+        self._outcome.decision = MALFORMED
+        self._outcome.error = reason
+        self._leave(Code.PROTOCOL)
+        self._client.abort()
+        self._record()
+
+    def _refuse(self, reason: str) -> None:
+        """The request's body does not fit its head."""
+        self._outcome.decision = MALFORMED
+        self._leave(Code.CANCELLED)
+        self._settle(None, failed=False)
+        self._answer(400, reason, reason)
+
+    def _answer(self, status: int, text: str, error: str) -> None:
+        self._outcome.status = status
+        self._outcome.error = error
+        self._client.answer_plain(status, text)
+        self._record()
+
+    def _record(self) -> None:
+        if self._calling.live.pop(self, self) is self:
+            return
+        self._outcome.rule = self._calling.permit.rule
+        self._calling.recorder.request(
+            self._pair,
+            self._outcome,
+            (self._form.method, self._call.path),
+            self._call.trace[3:35].decode("latin-1"),
+            (self._started_s, self._calling.ring.now_s),
+        )
+
+
+def _retry_after_s(form: AnswerForm) -> float | None:
+    for name, value in form.fields:
+        if name == b"retry-after" and value.isdigit() and len(value) < 10:
+            return float(value)
+    return None

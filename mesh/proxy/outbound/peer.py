@@ -1,0 +1,244 @@
+"""One endpoint as we call it: its trunks, those who wait for one, and what it turned out to speak.
+
+New streams go to the trunk with the fewest; a trunk on which a stream moves megabytes is left to it. A trunk that leaves
+(GOAWAY, rotation, endpoint gone) finishes its streams and is closed.
+"""
+
+import logging
+import ssl
+from collections import deque
+from functools import partial
+from typing import Protocol
+
+from mesh.decide.balance import Candidate
+from mesh.model.chain import Target
+from mesh.proxy.http.origin import OriginPool
+from mesh.proxy.link import Link
+from mesh.proxy.outbound.dialler import Dialler, UnreachableError
+from mesh.proxy.parts import HTTP_ALPN
+from mesh.telemetry.metrics import Metrics
+from mesh.wire.trunk import Trunk
+from mesh.wire.trunk_events import Opened, TrunkLimits
+from mesh.wire.trunk_frames import ALPN, Code
+
+_MOST_LINKS = 4
+_ACROSS_NETWORKS = 2
+_IDLE_S = 300.0
+
+_log = logging.getLogger("linkspan.proxy")
+
+
+class PeerUser(Protocol):
+    """Who wants to reach an endpoint. Exactly one of these is called for each `acquire`."""
+
+    is_http: bool
+
+    def on_link(self, link: Link) -> None:
+        """A trunk is there and takes a stream now."""
+
+    def on_foreign(self, pool: OriginPool) -> None:
+        """The peer is not Linkspan and speaks HTTP/1 (only for `is_http`)."""
+
+    def on_foreign_stream(self, tls: ssl.SSLSocket) -> None:
+        """The peer is not Linkspan: a TLS connection of one's own (only without `is_http`)."""
+
+    def on_unreachable(self, reason: str) -> None:
+        """It could not be reached; nothing was sent."""
+
+
+class Peer:
+    """One endpoint under one target."""
+
+    def __init__(self, dialler: Dialler, candidate: Candidate, target: Target, metrics: Metrics) -> None:
+        self._dialler = dialler
+        self.candidate = candidate
+        self._target = target
+        self._links: list[Link] = []
+        self._leaving: set[Link] = set()
+        self._stale: set[Link] = set()
+        self._waiting: deque[PeerUser] = deque()
+        self._dialling = 0
+        self._foreign: OriginPool | None = None
+        self._is_gone = False
+        self._trunks = metrics.trunks_open.child("outbound")
+        self._total = metrics.connections.child("outbound")
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing of it is left."""
+        return not (self._links or self._leaving or self._waiting or self._dialling)
+
+    def acquire(self, user: PeerUser) -> None:
+        """Get `user` to the endpoint, at once when a trunk stands."""
+        links = self._links
+        if links:
+            link = links[0] if len(links) == 1 else min(links, key=_load)
+            if link.is_free or (len(links) >= _MOST_LINKS and not link.trunk.is_full):
+                if len(links) < self._wanted and not self._dialling:
+                    self._start()
+                user.on_link(link)
+                return
+        elif self._foreign is not None and user.is_http:
+            user.on_foreign(self._foreign)
+            return
+        if len(self._waiting) >= self._dialler.parts.limits.pending:
+            user.on_unreachable("too many wait for this instance already")
+            return
+        self._waiting.append(user)
+        if self._dialling < max(1, min(len(self._waiting), _MOST_LINKS) if self._foreign is not None else 1):
+            self._start()
+
+    @property
+    def _wanted(self) -> int:
+        return 1 if self._dialler.is_local(self.candidate.endpoint) else _ACROSS_NETWORKS
+
+    def _start(self) -> None:
+        self._dialling += 1
+        self._dialler.parts.nursery.start_soon(self._dial)
+
+    async def _dial(self) -> None:
+        """Make one trunk, or find out that the peer knows none, and serve those who wait."""
+        only_streams = bool(self._waiting) and not self._waiting[0].is_http
+        try:
+            tls = await self._dialler.dial(
+                self.candidate.endpoint, self._target, (ALPN,) if only_streams else (ALPN, HTTP_ALPN)
+            )
+        except UnreachableError as error:
+            self._fail(str(error))
+            return
+        finally:
+            self._dialling -= 1
+        self._total.value += 1
+        if tls.selected_alpn_protocol() == ALPN:
+            self._add(tls)
+        else:
+            self._serve_foreign(tls)
+
+    def _fail(self, reason: str) -> None:
+        if self._links:
+            # A further trunk was tried; those who wait take one that stands.
+            waiting, self._waiting = self._waiting, deque()
+            for user in waiting:
+                self.acquire(user) if any(not link.trunk.is_full for link in self._links) else user.on_unreachable(
+                    reason
+                )
+            return
+        waiting, self._waiting = self._waiting, deque()
+        for user in waiting:
+            user.on_unreachable(reason)
+
+    def _add(self, tls: ssl.SSLSocket) -> None:
+        parts = self._dialler.parts
+        trunk = Trunk(is_dialler=True, limits=TrunkLimits(max_streams=parts.limits.streams_a_trunk))
+        link = Link(parts.ring, tls, trunk, self)
+        self._trunks.value += 1
+        for stale in tuple(self._stale):
+            self._links.remove(stale)
+            self._retire(stale)
+        self._links.append(link)
+        if self._is_gone:
+            self._links.remove(link)
+            self._retire(link)
+            self._fail("the instance is gone")
+            return
+        while self._waiting and not link.trunk.is_full:
+            self._waiting.popleft().on_link(link)
+
+    def _serve_foreign(self, tls: ssl.SSLSocket) -> None:
+        """A peer without trunks: HTTP users share a pool of HTTP/1 connections, streams take a connection each."""
+        parts = self._dialler.parts
+        streams = [user for user in self._waiting if not user.is_http]
+        others = [user for user in self._waiting if user.is_http]
+        self._waiting.clear()
+        if self._foreign is None:
+            self._foreign = OriginPool(
+                parts.ring,
+                parts.nursery,
+                partial(self._dialler.dial, self.candidate.endpoint, self._target, (HTTP_ALPN,)),
+                max_idle=parts.limits.app_idle_connections,
+                max_pending=parts.limits.pending,
+            )
+        if streams:
+            streams.pop(0).on_foreign_stream(tls)
+        elif others:
+            self._foreign.adopt(tls)
+        else:
+            tls.close()
+        for user in others:
+            user.on_foreign(self._foreign)
+        for user in streams:
+            self.acquire(user)
+
+    def refresh(self) -> None:
+        """Our certificate changed: as soon as a new trunk stands, the old ones only finish their streams."""
+        self._stale.update(self._links)
+        if self._stale and not self._dialling:
+            self._start()
+
+    def retire(self) -> None:
+        """The endpoint is gone: finish what stands."""
+        self._is_gone = True
+        for link in tuple(self._links):
+            self._retire(link)
+        self._links = []
+        if self._foreign is not None:
+            self._foreign.close()
+            self._foreign = None
+
+    def _retire(self, link: Link) -> None:
+        self._stale.discard(link)
+        self._leaving.add(link)
+        link.leave(Code.DONE, "replaced")
+        if not link.trunk.streams:
+            link.close_after_flush("replaced")
+
+    def close(self) -> None:
+        """Cut everything."""
+        self._is_gone = True
+        for link in (*self._links, *self._leaving):
+            link.close("this proxy stops")
+        if self._foreign is not None:
+            self._foreign.close()
+
+    def on_sweep(self, now_s: float) -> None:
+        """Close trunks that have been idle for long."""
+        for link in tuple(self._links):
+            if not link.trunk.streams and now_s - link.last_s > _IDLE_S:
+                self._links.remove(link)
+                self._retire(link)
+        if self._stale and not self._dialling:
+            self._start()
+        if self._foreign is not None:
+            self._foreign.on_sweep(now_s)
+
+    # -- from links --
+
+    def on_opened(self, link: Link, event: Opened) -> None:
+        """Cannot come: the trunk refuses streams opened by the side that was dialled."""
+
+    def on_leaving(self, link: Link) -> None:
+        """The peer takes no more streams on it."""
+        if link in self._links:
+            self._links.remove(link)
+            self._stale.discard(link)
+            self._leaving.add(link)
+        if not link.trunk.streams:
+            link.close_after_flush("the peer left")
+
+    def on_idle(self, link: Link) -> None:
+        """Its last stream ended."""
+        if link in self._leaving:
+            link.close_after_flush("replaced")
+
+    def on_closed(self, link: Link, reason: str) -> None:
+        """Forget it."""
+        _log.debug("a trunk to %r was closed: %s", self.candidate, reason)
+        self._trunks.value -= 1
+        self._leaving.discard(link)
+        self._stale.discard(link)
+        if link in self._links:
+            self._links.remove(link)
+
+
+def _load(link: Link) -> tuple[bool, int]:
+    return not link.is_free, len(link.trunk.streams)
