@@ -165,7 +165,7 @@ class MeshGateway:
                 right = await dial_tcp(hop.address, hop.port, timeout_s=self._settings.limits.connect_s)
             except DialError as error:
                 self._series.failed.child(side.value, target.service).value += 1
-                _log.warning("no way to %s: %s", target.service, error)
+                _log.warning("no way to %s: %s", target.service, error.strerror or error)
                 continue
             # The snapshot may have changed while the hop was dialled: a name that went must not slip in.
             verdict = self._decide(side, name)

@@ -45,6 +45,7 @@ class Passage:
         self.side = side
         self.server_name = server_name
         self.service = target.service
+        self.rule = "catalog" if target.is_catalog else "exported-services"
         self.hop = hop
         self.began_s = began_s
         self.relay: Relay | None = None
@@ -154,7 +155,7 @@ def log_passage(access_log: AccessLog, now_s: float, passage: Passage, end: Rela
             end.bytes_to_right,
             end.bytes_to_left,
             REVOKED if end.reason == REVOKED else "allow",
-            "exported-services",
+            passage.rule,
             hop,
             "",
             "" if end.reason == CLOSED else end.reason,

@@ -16,7 +16,7 @@ from mesh.sync.held import Holding
 from mesh.sync.holder import SnapshotHolder
 from mesh.sync.link.backoff import Backoff
 from mesh.sync.link.errors import SyncError
-from mesh.wire.sync import Resource
+from mesh.wire.sync import MAX_WANTS, Resource
 
 WAIT_S = 50.0
 SAVE_PAUSE_S = 1.0
@@ -102,6 +102,8 @@ class Follower:
         changed = self._holding.take(request, response)
         for refusal in self._holding.refusals:
             _log.error("a resource cannot be used, the last good one stays: %s", refusal.reason)
+        if changed and self._holding.left_out:
+            _log.error("%d resources are not followed: a process follows at most %d", self._holding.left_out, MAX_WANTS)
         if changed:
             self.holder.replace(self._holding.snapshot())
         elif request.wait_s and self.last_answer_s - began_s < _SPIN_PAUSE_S:

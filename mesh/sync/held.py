@@ -41,6 +41,11 @@ class Holding:
         return self._plan.wants(self._values)[:MAX_WANTS]
 
     @property
+    def left_out(self) -> int:
+        """How many names are wanted beyond the protocol's bound, and so are not followed."""
+        return max(0, len(self._plan.wants(self._values)) - MAX_WANTS)
+
+    @property
     def is_settled(self) -> bool:
         """Whether everything wanted was asked for at least once."""
         return all(name in self._asked for name in self.wants)

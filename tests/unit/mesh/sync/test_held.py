@@ -142,6 +142,7 @@ def test_wants_are_bounded():
     holding = Holding(ProxyPlan("web", "vm", tuple(f"u{number}" for number in range(MAX_WANTS))))
     wants = holding.wants
     assert len(wants) == MAX_WANTS
+    assert holding.left_out == 3
     assert wants[:3] == ("roots", "mesh", "intentions/web")
 
 
