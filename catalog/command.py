@@ -156,7 +156,13 @@ def token() -> None:
 @click.option("--ttl", default="1h", show_default=True, help="How long the token may be used.")
 @click.option("--server", default="CATALOG:8502", help="The catalog's mesh address, for the printed command.")
 @click.option("--http-addr", envvar=["LINKSPAN_HTTP_ADDR", "CONSUL_HTTP_ADDR"], default=None, help="The catalog's API.")
-@click.option("--token-file", type=click.Path(path_type=Path), default=None, help="File with the operator's token.")
+@click.option(
+    "--token-file",
+    envvar=["LINKSPAN_TOKEN_FILE", "CONSUL_HTTP_TOKEN_FILE"],
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File with the operator's token.",
+)
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def create(**flags: Any) -> None:
     """Make a one-time join token and print it once, with the command to join by."""
