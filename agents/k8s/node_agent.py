@@ -21,7 +21,8 @@ from mesh.sync.follow import MESH, ROOTS, Held
 RESYNC_S = 60.0
 QUIET_S = 0.02
 RETRY_S = 1.0
-RENEW_S = 5.0
+RENEW_S = 4.0
+"""A third of the lease (12 s): two renewals may be lost."""
 
 
 class CatalogUnavailableError(Exception):

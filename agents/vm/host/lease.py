@@ -17,7 +17,7 @@ log = logging.getLogger("linkspan.agent.lease")
 
 RENEW_EVERY_S = 4.0
 RETRY_EVERY_S = 1.0
-LEASE_TTL_S = 15.0
+LEASE_TTL_S = 12.0
 ANSWER_WITHIN_S = 5.0
 
 

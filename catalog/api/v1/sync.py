@@ -17,7 +17,8 @@ from mesh.wire.sync import MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest
 
 logger = logging.getLogger(__name__)
 
-LEASE_TTL_S = 15.0
+LEASE_TTL_S = 12.0
+"""A host that falls silent is out of routing within 15 s: its lease, and room for what comes after (decision 009)."""
 MAX_LOGGED_REFUSALS = 16
 
 
