@@ -64,7 +64,7 @@ async def _exchange(probe: HttpProbe, url: str, method: str, body_max_bytes: int
     try:
         connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
         await stream.send_all(_request(connection, probe, where, method))
-        return await _read(connection, stream, body_max_bytes)
+        return await read_answer(connection, stream, body_max_bytes)
     except (h11.LocalProtocolError, h11.RemoteProtocolError) as error:
         raise ProbeFailedError(f"no valid HTTP: {error}") from error
     finally:
@@ -113,7 +113,12 @@ def _request(connection: h11.Connection, probe: HttpProbe, where: SplitResult, m
     return b"".join(part for part in parts if part)
 
 
-async def _read(connection: h11.Connection, stream: trio.abc.Stream, limit_bytes: int) -> tuple[HttpResult, str]:
+async def read_answer(connection: h11.Connection, stream: trio.abc.Stream, limit_bytes: int) -> tuple[HttpResult, str]:
+    """The answer, read as far as its body is kept, and where it redirects to.
+
+    Raises:
+        ProbeFailedError, h11.RemoteProtocolError: it is no HTTP answer.
+    """
     head: h11.Response | None = None
     body = bytearray()
     while len(body) < limit_bytes:
