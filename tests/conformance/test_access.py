@@ -9,6 +9,7 @@ import trio
 
 from catalog.access.callers import Grant
 from catalog.access.tokens import grant_change
+from catalog.api.v1.sync import LEASE_TTL_S
 from catalog.authority.authority import revoke_change
 from mesh.model.identity import Kind
 from tests.fakes.authority import Authority as OtherAuthority
@@ -87,7 +88,7 @@ async def test_a_node_reads_all_and_registers_itself_on_a_lease(guarded: Site) -
         assert (await send(client, "PUT", INTENTION, {"Action": "allow"})).status_code == 403
         lease = guarded.engine.state.lease("vm1")
         assert lease is not None
-        assert (lease.ttl_s, lease.lapsed_at_s) == (15.0, None)
+        assert (lease.ttl_s, lease.lapsed_at_s) == (LEASE_TTL_S, None)
         (check,) = (await send(client, "GET", "/v1/health/node/vm1")).json()
         assert (check["CheckID"], check["Status"]) == ("serfHealth", "passing")
         assert (await send(client, "PUT", "/v1/linkspan/lease/vm1")).text == "true"

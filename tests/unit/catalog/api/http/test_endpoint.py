@@ -1,0 +1,96 @@
+"""One path: methods, refusals, and what an exception prints as."""
+
+from typing import Any
+
+import pytest
+
+from catalog.api.gate import OPEN
+from catalog.api.http.answer import Answer, json_answer
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Endpoint, Method, refusal
+from catalog.api.http.errors import (
+    ApiError,
+    BadRequestError,
+    BodyTooLargeError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedError,
+    RequestTimeoutError,
+    UnavailableError,
+)
+from catalog.compile.config_entries import ConfigEntryError
+from catalog.state.errors import InvalidChangeError
+from tests.fakes.catalog_calls import open_api
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadRequestError("why"), 400),
+        (PermissionDeniedError("why"), 403),
+        (NotFoundError("why"), 404),
+        (RequestTimeoutError("why"), 408),
+        (BodyTooLargeError("why"), 413),
+        (RefusedError("why"), 500),
+        (UnavailableError("why"), 503),
+        (ConfigEntryError(400, "why"), 400),
+    ],
+)
+def test_a_refusal_says_why(error: Exception, status: int) -> None:
+    answer = refusal(error, "GET /")
+    assert (answer.status, answer.body, answer.content_type) == (status, b"why", b"text/plain; charset=utf-8")
+
+
+def test_a_refused_change_names_its_field() -> None:
+    answer = refusal(InvalidChangeError("Service.Port", "must be 0 to 65535, not 70000"), "PUT /")
+    assert (answer.status, b'"Service.Port"' in answer.body) == (400, True)
+
+
+def test_what_nobody_foresaw_says_nothing_outside(caplog: pytest.LogCaptureFixture) -> None:
+    answer = refusal(KeyError("a secret"), "GET /x")
+    assert answer.status == 500
+    assert b"secret" not in answer.body
+    assert "GET /x failed" in caplog.text
+
+
+def test_a_wrong_method_names_the_right_ones() -> None:
+    error = MethodNotAllowedError("PATCH", ("GET", "PUT"))
+    assert isinstance(error, ApiError)
+    assert (error.status, str(error)) == (405, "method PATCH not allowed")
+    assert error.headers == ((b"allow", b"OPTIONS,GET,PUT"),)
+
+
+async def test_a_handler_gets_the_request_and_its_answer_goes_out() -> None:
+    seen: list[Call] = []
+    sent: list[dict[str, Any]] = []
+
+    async def handler(call: Call) -> Answer:
+        seen.append(call)
+        return json_answer({"a": 1})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async with open_api() as api:
+        endpoint = Endpoint(api.gate, {"PUT": Method(handler, OPEN)}, headers=((b"x-a", b"b"),))
+        scope = {
+            "type": "http",
+            "method": "PUT",
+            "path": "/x/web",
+            "path_params": {"name": "web"},
+            "query_string": b"tag=v1",
+            "headers": [(b"x-h", b"v")],
+            "client": ("192.0.2.1", 1234),
+        }
+        await endpoint(scope, receive, send)
+    (call,) = seen
+    assert (call.method, call.path["name"], call.query.tags, call.body) == ("PUT", "web", ("v1",), b"{}")
+    assert (call.headers, call.peer) == ({"x-h": "v"}, "192.0.2.1")
+    assert sent[0]["status"] == 200
+    assert (b"x-a", b"b") in sent[0]["headers"]
+    assert (b"content-length", b"7") in sent[0]["headers"]
+    assert sent[1]["body"] == b'{"a":1}'
