@@ -4,7 +4,7 @@ Pure. An endpoint that cannot be reached gives no hop: the caller must leave it 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -51,6 +51,20 @@ def wan_hop(gateway: Endpoint) -> Hop:
 def lan_hop(gateway: Endpoint) -> Hop:
     """A gateway as its own network dials it."""
     return Hop(gateway.lan_address or gateway.address, gateway.lan_port or gateway.port, gateway.instance)
+
+
+def networks_reached(
+    networks: Iterable[str],
+    own_network: str,
+    gateways: Mapping[str, EndpointSet],
+    mode: GatewayMode = GatewayMode.REMOTE,
+) -> frozenset[str]:
+    """Those of `networks` (other than our own) that `reach` gives a hop for."""
+    others = frozenset(networks) - {own_network}
+    if mode is GatewayMode.LOCAL:
+        own = gateways.get(own_network)
+        return others if own is not None and own.endpoints else frozenset()
+    return frozenset(name for name in others if name in gateways and gateways[name].endpoints)
 
 
 def networks_needed(endpoints: EndpointSet, own_network: str, mode: GatewayMode = GatewayMode.REMOTE) -> frozenset[str]:

@@ -108,7 +108,10 @@ class MeshGateway:
     def _listen(self, nursery: trio.Nursery, side: Side, address: HostPort | None) -> int:
         if address is None:
             return 0
-        listener = open_listener(address.host, address.port)
+        try:
+            listener = open_listener(address.host, address.port)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
 
         def accepted(sock: socket.socket, peer: tuple[str, int]) -> None:
             del peer

@@ -103,8 +103,12 @@ class Process:
             (self._hosting.admin, {**open_pages, "/snapshot": self._snapshot_page}),
             (self._hosting.metrics, open_pages),
         ):
-            if address is not None:
+            if address is None:
+                continue
+            try:
                 await nursery.start(serve_admin, address.host, address.port, pages)
+            except OSError as error:
+                raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
 
     async def _tell_when_ready(self) -> None:
         version = 0

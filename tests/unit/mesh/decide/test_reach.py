@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from mesh.decide.reach import GatewayMode, Hop, networks_needed, reach
+from mesh.decide.reach import GatewayMode, Hop, networks_needed, networks_reached, reach
 from mesh.model.endpoint import Endpoint, EndpointSet, Health
 
 HERE, THERE = "vm", "k8s"
@@ -49,3 +49,12 @@ def test_networks_needed():
     assert networks_needed(both, HERE, GatewayMode.LOCAL) == {HERE}
     assert networks_needed(near, HERE) == frozenset()
     assert networks_needed(near, HERE, GatewayMode.LOCAL) == frozenset()
+
+
+@pytest.mark.parametrize("mode", list(GatewayMode))
+@pytest.mark.parametrize("known", [(), (OURS,), (THEIRS,), (OURS, THEIRS)])
+def test_networks_reached_are_those_with_a_hop(mode: GatewayMode, known: tuple[Endpoint, ...]):
+    """The set of networks and the hops of an endpoint there never disagree."""
+    table = {HERE: EndpointSet(HERE, 1), **gateways(*known)}
+    expected = {THERE} if reach(FAR, HERE, table, mode) else set()
+    assert networks_reached({HERE, THERE}, HERE, table, mode) == expected
