@@ -31,6 +31,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 @click.option("--node", default=None, help="Name of this node in the catalog.  [default: the host's name]")
 @click.option("--advertise", default="127.0.0.1", show_default=True, help="Address of this node in the catalog.")
 @click.option("--max-connections-per-address", default=2000, show_default=True, type=click.IntRange(min=1))
+@click.option("--leaf-ttl", default="24h", show_default=True, help="Life of the certificates it issues, 10s to 168h.")
 @click.option("--kubernetes", is_flag=True, help="Let pods join with their service-account token (TokenReview).")
 @click.option(
     "--kubernetes-node-agent", default="", metavar="NAMESPACE/NAME", help="Service account of the node agents."
@@ -78,6 +79,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
 
     from catalog.access.kubernetes import Cluster
     from catalog.api.http.serve import DEFAULT_LIMITS
+    from catalog.compile.entries.duration import parse_duration
     from catalog.server.settings import KubernetesAccess, Settings
     from mesh.model.names import check_label, check_node, check_trust_domain
 
@@ -110,6 +112,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
         cluster=cluster,
         kubernetes=access,
         publish_roots=flags["publish_roots"],
+        leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
     )
 
 

@@ -74,7 +74,9 @@ async def _run(
         make_private_directory(settings.data_dir)
         store = await open_sqlite(settings.data_dir / STORE_FILE)
         stack.push_async_callback(store.close)
-        authority = Authority.open(settings.data_dir, settings.datacenter, epoch(), settings.trust_domain)
+        authority = Authority.open(
+            settings.data_dir, settings.datacenter, epoch(), settings.trust_domain, leaf_ttl_s=settings.leaf_ttl_s
+        )
         kubernetes = (
             await stack.enter_async_context(KubernetesApi(settings.kubernetes)) if settings.kubernetes else None
         )

@@ -6,6 +6,7 @@ import msgspec
 
 from catalog.access.kubernetes import Cluster
 from catalog.api.http.serve import DEFAULT_LIMITS, Limits
+from catalog.authority.rules import LEAF_TTL_S
 
 DEFAULT_HTTP = "127.0.0.1:8500"
 DEFAULT_MESH = "0.0.0.0:8502"
@@ -39,3 +40,4 @@ class Settings(msgspec.Struct, frozen=True):
     cluster: Cluster | None = None
     kubernetes: KubernetesAccess | None = None
     publish_roots: str = ""
+    leaf_ttl_s: float = LEAF_TTL_S
