@@ -87,9 +87,16 @@ class MeshGateway:
             self._ring.close()
 
     async def drain(self) -> None:
-        """Accept no more, let passages end for up to `drain_s`, cut the rest; `run` then returns."""
+        """Accept no more, let passages end for up to `drain_s`, cut the rest; `run` then returns.
+
+        Passages to the catalog never end by themselves and cost nothing to cut: they get `catalog_drain_s` only.
+        """
+        limits = self._settings.limits
         self._stop_accepting()
-        with trio.move_on_after(self._settings.limits.drain_s):
+        with trio.move_on_after(limits.drain_s):
+            with trio.move_on_after(limits.catalog_drain_s):
+                await self._passages.wait_empty()
+            self._passages.cut_catalog()
             await self._passages.wait_empty()
         self._stopped.set()
 

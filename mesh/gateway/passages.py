@@ -45,6 +45,7 @@ class Passage:
         self.side = side
         self.server_name = server_name
         self.service = target.service
+        self.is_catalog = target.is_catalog
         self.rule = "catalog" if target.is_catalog else "exported-services"
         self.hop = hop
         self.began_s = began_s
@@ -101,7 +102,14 @@ class Passages:
 
     def cut_all(self) -> None:
         """Cut what is left at the end of a drain."""
-        for passage in tuple(self._live):
+        self._cut(tuple(self._live))
+
+    def cut_catalog(self) -> None:
+        """Cut the passages to the catalog: whoever follows it keeps what it holds and comes again another way."""
+        self._cut(tuple(passage for passage in self._live if passage.is_catalog))
+
+    def _cut(self, passages: tuple[Passage, ...]) -> None:
+        for passage in passages:
             if passage.relay is not None:
                 passage.relay.cut(DRAINED)
 

@@ -14,6 +14,7 @@ class GatewayLimits(msgspec.Struct, frozen=True):
     connect_s: float = 5.0
     idle_s: float = 3600.0
     drain_s: float = 30.0
+    catalog_drain_s: float = 2.0
     tries: int = 3
 
 

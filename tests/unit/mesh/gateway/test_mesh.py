@@ -292,6 +292,16 @@ async def test_drain_cuts_what_does_not_end():
                 await stream.receive_some()
 
 
+async def test_drain_does_not_wait_for_passages_to_the_catalog():
+    """They never end by themselves: they are cut soon, and a drain without other passages is over then."""
+    async with scene(GatewayLimits(drain_s=1000, catalog_drain_s=0.01)) as world:
+        await world.start((HostPort("127.0.0.1", await world.echo("catalog")),))
+        async with await dial(world.ports.lan, "server.join") as stream:
+            await world.gateway.drain()
+            with pytest.raises(trio.BrokenResourceError):
+                await stream.receive_some()
+
+
 async def test_an_address_in_use_is_an_error_at_start():
     """The gateway does not start half."""
     with socket.socket() as taken:
