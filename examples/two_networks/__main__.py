@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx2
 import trio
 
 from examples.two_networks.proofs import PROOFS, ProofError
@@ -54,9 +55,9 @@ async def prove(world: World) -> int:
         claim = (proof.__doc__ or proof.__name__).splitlines()[0].rstrip(".")
         try:
             evidence = await proof(world)
-        except (ProofError, DemoError) as error:
+        except (ProofError, DemoError, httpx2.HTTPError, OSError, trio.BrokenResourceError) as error:
             failed += 1
-            print(f"FAILED  {claim}: {error}", flush=True)
+            print(f"FAILED  {claim}: {error!r}", flush=True)
         else:
             passed += 1
             print(f"ok      {claim}: {evidence}", flush=True)

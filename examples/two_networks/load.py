@@ -59,8 +59,14 @@ async def steady(url: str, concurrency: int = 4, pause_s: float = 0.005) -> Asyn
             await ask(client, url, tally)
             await trio.sleep(pause_s)
 
+    failure: Exception | None = None
     async with httpx2.AsyncClient(timeout=20) as client, trio.open_nursery() as nursery:
         for _ in range(concurrency):
             nursery.start_soon(worker, client)
-        yield tally
+        try:
+            yield tally
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery that would wrap it in a group
+            failure = error
         stopping = True
+    if failure is not None:
+        raise failure

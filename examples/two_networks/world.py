@@ -20,6 +20,8 @@ CATALOG_HTTP = "127.0.0.1:8500"
 CATALOG_MESH = "127.0.0.1:8502"
 DATACENTER = "dc1"
 TRUST_DOMAIN = "demo.linkspan"
+LEAF_TTL_S = 60
+"""Certificates live a day by default; here they are renewed twice a minute, to be seen."""
 
 
 class DemoError(Exception):
@@ -213,9 +215,10 @@ async def start_catalog(world: World) -> None:
     """The catalog, and the policy that the demo begins with."""
     (world.root / "catalog").mkdir(mode=0o700)
     data = ["--data-dir", str(world.root / "catalog"), "--datacenter", DATACENTER, "--trust-domain", TRUST_DOMAIN]
+    data += ["--leaf-ttl", f"{LEAF_TTL_S}s"]
     world.start("catalog", [world.linkspan, "catalog", *data, "--http", CATALOG_HTTP, "--mesh", CATALOG_MESH])
-    await world.wait_listening(CATALOG_HTTP)
     await world.wait_listening(CATALOG_MESH)
+    await world.wait("the operator's token", (world.root / "catalog" / "operator.token").exists)
     async with api_client(world) as client:
         for body in (
             {"Kind": "service-defaults", "Name": "api", "Protocol": "http"},
@@ -253,7 +256,7 @@ async def start_network(world: World, network: Network) -> None:
     ticket = json.loads(made)
     token_file = home / "join.token"
     token_file.touch(mode=0o600)
-    token_file.write_text(ticket["token"])
+    token_file.write_text(ticket["Token"])
     where = [
         "--node",
         network.node,
@@ -265,7 +268,7 @@ async def start_network(world: World, network: Network) -> None:
         str(home / "state"),
     ]
     world.operator(
-        "join", "--server", CATALOG_MESH, "--token-file", str(token_file), "--ca-pin", ticket["ca_pin"], *where
+        "join", "--server", CATALOG_MESH, "--token-file", str(token_file), "--ca-pin", ticket["CaPin"], *where
     )
     token_file.unlink()
     for workload in WORKLOADS:
@@ -329,14 +332,30 @@ async def start(world: World) -> None:
 
 
 async def wait_served(world: World) -> None:
-    """Wait until a call from one network to the other is answered."""
-    async with httpx2.AsyncClient(timeout=5) as client:
-        with trio.move_on_after(30):
-            while True:
-                try:
-                    if (await client.get(f"http://{API}/")).status_code == 200:
-                        return
-                except httpx2.HTTPError:
-                    pass
+    """Wait until calls from one network to the other are answered and every instance passes its check."""
+    with trio.move_on_after(30):
+        async with api_client(world) as catalog, httpx2.AsyncClient(timeout=5) as client:
+            while not (await _passing(catalog) >= len(WORKLOADS) and await _answers(client) and await _greets()):
                 await trio.sleep(0.1)
-    raise DemoError(f"web cannot reach api; logs are in {world.root}/log")
+            return
+    raise DemoError(f"web cannot reach api and db; logs are in {world.root}/log")
+
+
+async def _passing(catalog: httpx2.AsyncClient) -> int:
+    services = {workload.service for workload in WORKLOADS}
+    return sum([len((await catalog.get(f"/v1/health/connect/{name}?passing")).json()) for name in services])
+
+
+async def _answers(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get(f"http://{API}/")).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+async def _greets() -> bool:
+    try:
+        async with await trio.open_tcp_stream(*split(DB)) as stream:
+            return bool(await stream.receive_some(5))
+    except (OSError, trio.BrokenResourceError):
+        return False
