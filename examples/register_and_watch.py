@@ -4,16 +4,11 @@ import threading
 
 import consul
 
-
-def register(number: int) -> None:
-    service = {"Service": "web", "ID": f"web-{number}", "Port": 8080}
-    c.catalog.register(f"vm-{number}", f"192.0.2.{number}", service=service)
-
-
 c = consul.Consul()
-register(1)
+c.agent.service.register("web", service_id="web-1", port=8080, tags=["v1"])
 index, found = c.health.service("web")
-print("registered:", sorted(one["Service"]["ID"] for one in found))
-threading.Timer(0.5, register, [2]).start()
+print("registered:", [one["Service"]["ID"] for one in found])
+later = threading.Timer(0.5, c.agent.service.register, ["web"], {"service_id": "web-2", "port": 8081})
+later.start()
 index, found = c.health.service("web", index=index, wait="30s")
-print("now:", sorted(one["Service"]["ID"] for one in found))
+print("now:", [one["Service"]["ID"] for one in found])
