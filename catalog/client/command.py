@@ -267,7 +267,7 @@ def read_document(file: Any) -> Any:
     try:
         return yaml.safe_load(file.read())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{file.name}: neither JSON nor YAML: {error}") from error
+        raise click.ClickException(f"{getattr(file, 'name', '-')}: neither JSON nor YAML: {error}") from error
 
 
 def _of(entry: Any, field: str) -> str:
