@@ -63,10 +63,9 @@ def gateway() -> None:
 )
 @click.option(
     "--register/--no-register",
-    default=True,
-    show_default=True,
+    default=None,
     envvar="LINKSPAN_REGISTER",
-    help="Register in the catalog.",
+    help="Register with the agent.  [default: with --agent; in Kubernetes the node agent registers]",
 )
 @click.option(
     "--id",
@@ -76,7 +75,6 @@ def gateway() -> None:
     envvar="LINKSPAN_INSTANCE",
     help="The instance's id in the catalog.",
 )
-@click.option("--node", default="", envvar="LINKSPAN_NODE", help="The node this runs on (with --server).")
 @click.option(
     "--drain-s",
     type=click.FloatRange(min=0),
@@ -90,9 +88,8 @@ def mesh(**values: Any) -> None:
     """Join this network to others: forward TLS by server name, exported services only, never terminating it."""
     settings = make_settings(values)
     source = make_source(values)
-    if values["register"] and source.servers and not values["node"]:
-        raise click.UsageError("--server needs --node to register with, or --no-register")
-    if values["register"]:
+    registers = is_registering(values, source)
+    if registers:
         make_registration(values, GatewayPorts(int(settings.lan is not None), int(settings.wan is not None)))
     plan = GatewayPlan(values["network"])
 
@@ -102,7 +99,7 @@ def mesh(**values: Any) -> None:
         # It listens before it knows anything: the way to the catalog may lead through this very gateway.
         process.serves(running.drain, running.count_bytes)
         client = await start_following(process, nursery, source, plan)
-        if values["register"]:
+        if registers:
             api = SyncClient([PlainDialler(values["agent_api"])]) if values["agent_api"] else client
             registrar = Registrar(api, make_registration(values, ports))
             nursery.start_soon(registrar.run)
@@ -139,6 +136,19 @@ def make_settings(values: dict[str, Any]) -> GatewaySettings:
     return GatewaySettings(values["network"], lan, wan, values["catalog"], GatewayLimits(drain_s=values["drain_s"]))
 
 
+def is_registering(values: dict[str, Any], source: Source) -> bool:
+    """Whether this gateway registers itself: beside an agent, unless told not to.
+
+    Raises:
+        click.UsageError: there is no agent to register with.
+    """
+    if values["register"] is None:
+        return bool(source.agent)
+    if values["register"] and not source.agent and not values["agent_api"]:
+        raise click.UsageError("--register needs an agent: with --server the Kubernetes node agent registers the pod")
+    return bool(values["register"])
+
+
 def make_registration(values: dict[str, Any], ports: GatewayPorts) -> Registration:
     """What to register: the addresses others can dial, with the ports that were picked.
 
@@ -149,7 +159,7 @@ def make_registration(values: dict[str, Any], ports: GatewayPorts) -> Registrati
     wan = _dialled("wan", values["advertise_wan"], values["wan"], ports.wan)
     near = lan or wan
     assert near is not None
-    return Registration(values["network"], near, wan, values["instance"], values["node"])
+    return Registration(values["network"], near, wan, values["instance"])
 
 
 def _dialled(side: str, advertised: HostPort | None, listened: HostPort | None, port: int) -> HostPort | None:

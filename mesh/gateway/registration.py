@@ -1,4 +1,6 @@
-"""The gateway's entry in the catalog: made through the host's agent with a check it keeps alive, or in the catalog itself.
+"""The gateway's entry in the catalog: made through the host's agent, with a check that the gateway keeps alive.
+
+In Kubernetes the node agent registers gateways by their pods (`agents.k8s`), and nothing here is used.
 
 The entry is how callers find the gateway, so it is renewed for ever and taken out before the gateway drains. It survives an
 agent or catalog that is away or has forgotten it.
@@ -26,14 +28,12 @@ _log = logging.getLogger("linkspan.gateway")
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """What is registered. `lan` and `wan` are addresses that others can dial; `node` only for the catalog itself."""
+    """What is registered. `lan` and `wan` are addresses that others can dial."""
 
     network: str
     lan: HostPort
     wan: HostPort | None = None
     id: str = SERVICE
-    node: str = ""
-    node_address: str = ""
 
     @property
     def check_id(self) -> str:
@@ -43,44 +43,23 @@ class Registration(msgspec.Struct, frozen=True):
 
 def agent_body(registration: Registration) -> dict[str, Any]:
     """The body of `PUT /v1/agent/service/register` (Consul's agent API)."""
-    check = {
-        "CheckID": registration.check_id,
-        "Name": "the gateway serves",
-        "TTL": f"{TTL_S:.0f}s",
-        "Status": "passing",
-    }
-    return {"ID": registration.id, "Name": SERVICE, **_service(registration), "Check": check}
-
-
-def catalog_body(registration: Registration) -> dict[str, Any]:
-    """The body of `PUT /v1/catalog/register`: the same service on a node that somebody else registers."""
-    service = {"ID": registration.id, "Service": SERVICE, **_service(registration)}
-    check = {
-        "Node": registration.node,
-        "CheckID": registration.check_id,
-        "Name": "the gateway serves",
-        "Status": "passing",
-        "ServiceID": registration.id,
-    }
-    return {
-        "Node": registration.node,
-        "Address": registration.node_address or registration.lan.host,
-        "SkipNodeUpdate": True,
-        "Service": service,
-        "Check": check,
-    }
-
-
-def _service(registration: Registration) -> dict[str, Any]:
     tagged = {"lan": _address(registration.lan)}
     if registration.wan is not None:
         tagged["wan"] = _address(registration.wan)
     return {
+        "ID": registration.id,
+        "Name": SERVICE,
         "Kind": SERVICE,
         "Address": registration.lan.host,
         "Port": registration.lan.port,
         "TaggedAddresses": tagged,
         "Meta": {"linkspan-network": registration.network},
+        "Check": {
+            "CheckID": registration.check_id,
+            "Name": "the gateway serves",
+            "TTL": f"{TTL_S:.0f}s",
+            "Status": "passing",
+        },
     }
 
 
@@ -118,28 +97,19 @@ class Registrar:
         """Take the registration out; failures are logged, for the check lapses anyway."""
         self._is_withdrawn = True
         try:
-            await self._take_out()
+            await self._put(f"/v1/agent/service/deregister/{self._registration.id}")
         except SyncError as error:
             _log.warning("the gateway's registration is not taken out, it will lapse: %s", error)
 
     async def _renew(self) -> None:
         registration = self._registration
-        if registration.node:
-            await self._put("/v1/catalog/register", catalog_body(registration))
-        elif self._is_registered:
+        if self._is_registered:
             await self._put(f"/v1/agent/check/pass/{registration.check_id}")
         else:
             await self._put("/v1/agent/service/register", agent_body(registration))
         if not self._is_registered:
             _log.info("registered as %s of the network %s", registration.id, registration.network)
         self._is_registered = True
-
-    async def _take_out(self) -> None:
-        registration = self._registration
-        if registration.node:
-            await self._put("/v1/catalog/deregister", {"Node": registration.node, "ServiceID": registration.id})
-        else:
-            await self._put(f"/v1/agent/service/deregister/{registration.id}")
 
     async def _put(self, path: str, body: dict[str, Any] | None = None) -> None:
         answer = await self._client.request("PUT", path, msgspec.json.encode(body) if body else b"", _JSON)

@@ -6,10 +6,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mesh.gateway.command import gateway, make_registration, make_settings
+from mesh.gateway.command import gateway, is_registering, make_registration, make_settings
 from mesh.gateway.mesh import GatewayPorts
 from mesh.gateway.registration import Registration
 from mesh.sync.link.address import HostPort
+from mesh.sync.member import Source
 
 LAN, WAN = HostPort("10.0.0.9", 0), HostPort("192.0.2.1", 8443)
 VALUES: dict[str, Any] = {
@@ -20,7 +21,6 @@ VALUES: dict[str, Any] = {
     "advertise_wan": None,
     "catalog": (),
     "instance": "mesh-gateway",
-    "node": "",
     "drain_s": 3.0,
 }
 PORTS = GatewayPorts(40001, 8443)
@@ -46,15 +46,31 @@ def test_settings_from_flags():
             Registration("vm", HostPort("10.0.0.9", 40001), HostPort("198.51.100.7", 443)),
         ),
         (
-            {"lan": HostPort("::", 0), "advertise_lan": HostPort("fd00::9", 0), "node": "n1", "instance": "gw"},
+            {"lan": HostPort("::", 0), "advertise_lan": HostPort("fd00::9", 0), "instance": "gw"},
             PORTS,
-            Registration("vm", HostPort("fd00::9", 40001), WAN, "gw", "n1"),
+            Registration("vm", HostPort("fd00::9", 40001), WAN, "gw"),
         ),
     ],
 )
 def test_what_is_advertised(values: dict[str, Any], ports: GatewayPorts, registration: Registration):
     """Addresses others can dial, with the ports that were picked."""
     assert make_registration({**VALUES, **values}, ports) == registration
+
+
+@pytest.mark.parametrize(
+    ("register", "agent", "agent_api", "registers"),
+    [
+        (None, "/sock", None, True),
+        (None, "", None, False),
+        (False, "/sock", None, False),
+        (True, "/sock", None, True),
+        (True, "", WAN, True),
+    ],
+)
+def test_who_registers(register: bool | None, agent: str, agent_api: HostPort | None, *, registers: bool):
+    """Beside an agent by default; in Kubernetes the node agent does it."""
+    source = Source("/s", "vm", agent)
+    assert is_registering({"register": register, "agent_api": agent_api}, source) is registers
 
 
 @pytest.mark.parametrize("side", ["lan", "wan"])
@@ -69,7 +85,10 @@ def test_every_address_is_none_to_dial(side: str):
     [
         ([], "Missing option '--state-dir'"),
         (["--state-dir", "/s"], "say with --advertise-wan"),
-        (["--state-dir", "/s", "--server", "a", "--ca-file", "/c", "--token-file", "/t"], "--server needs --node"),
+        (
+            ["--state-dir", "/s", "--server", "a", "--ca-file", "/c", "--token-file", "/t", "--register"],
+            "--register needs an agent",
+        ),
         (["--state-dir", "/s", "--lan", "x"], "no port"),
     ],
 )

@@ -5,13 +5,13 @@ import pytest
 import trio
 import trio.testing
 
-from mesh.gateway.registration import RENEW_S, TTL_S, Registrar, Registration, agent_body, catalog_body
+from mesh.gateway.registration import RENEW_S, TTL_S, Registrar, Registration, agent_body
 from mesh.sync.client import SyncClient
 from mesh.sync.link.address import HostPort
 from tests.fakes.http_peer import Asked, MemoryDialler
 
 REGISTRATION = Registration("vm-paris", HostPort("10.0.0.9", 8443), HostPort("192.0.2.1", 8443))
-DIRECT = Registration("k8s-east", HostPort("10.9.0.9", 8443), None, "gw-7", "node-1")
+INNER = Registration("lab", HostPort("10.9.0.9", 8443), None, "gw-7")
 
 
 class Agent:
@@ -47,17 +47,9 @@ def test_what_is_registered_with_an_agent():
     }
 
 
-def test_what_is_registered_in_the_catalog():
-    """The same service on a node that somebody else registers: the node itself is left alone."""
-    body = catalog_body(DIRECT)
-    assert (body["Node"], body["SkipNodeUpdate"], body["Address"]) == ("node-1", True, "10.9.0.9")
-    assert (body["Service"]["ID"], body["Service"]["Service"], body["Service"]["Kind"]) == (
-        "gw-7",
-        "mesh-gateway",
-        "mesh-gateway",
-    )
-    assert body["Service"]["TaggedAddresses"] == {"lan": {"Address": "10.9.0.9", "Port": 8443}}
-    assert body["Check"]["ServiceID"] == "gw-7"
+def test_a_gateway_without_wan_side():
+    """It only lets calls out: no WAN address is tagged."""
+    assert agent_body(INNER)["TaggedAddresses"] == {"lan": {"Address": "10.9.0.9", "Port": 8443}}
 
 
 async def test_the_entry_is_kept_alive_and_taken_out(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock):
@@ -100,11 +92,13 @@ async def test_an_agent_that_is_away_is_asked_again(nursery: trio.Nursery, autoj
     agent = Agent()
     dialler = MemoryDialler(nursery, agent)
     dialler.up = False
-    nursery.start_soon(Registrar(SyncClient([dialler]), DIRECT, lambda: 0.0).run)
+    nursery.start_soon(Registrar(SyncClient([dialler]), INNER, lambda: 0.0).run)
     await trio.sleep(120)
     dialler.up = True
     await trio.sleep(RENEW_S + 1)
-    assert agent.asked[0][0] == "PUT /v1/catalog/register"
+    path, body = agent.asked[0]
+    assert path == "PUT /v1/agent/service/register"
+    assert body == agent_body(INNER)
     assert autojump_clock.current_time() > 120
     nursery.cancel_scope.cancel()
 
@@ -113,6 +107,6 @@ async def test_withdrawing_may_fail(nursery: trio.Nursery, caplog: pytest.LogCap
     """The entry lapses anyway; the log says so."""
     agent = Agent()
     agent.status = 403
-    await Registrar(SyncClient([MemoryDialler(nursery, agent)]), DIRECT, lambda: 0.0).withdraw()
-    assert agent.asked == [("PUT /v1/catalog/deregister", {"Node": "node-1", "ServiceID": "gw-7"})]
+    await Registrar(SyncClient([MemoryDialler(nursery, agent)]), INNER, lambda: 0.0).withdraw()
+    assert agent.asked == [("PUT /v1/agent/service/deregister/gw-7", None)]
     assert "it will lapse" in caplog.text
