@@ -60,9 +60,9 @@ class Follower:
         return self._holding.index
 
     @property
-    def is_settled(self) -> bool:
-        """Whether everything this process needs was answered at least once, now or before a restart."""
-        return self._holding.is_settled
+    def missing(self) -> tuple[str, ...]:
+        """The resources that this process needs and does not hold, neither now nor from before a restart."""
+        return self._holding.missing
 
     def age_s(self) -> float | None:
         """Seconds since the catalog (or the agent) last answered; None before the first answer. For use under trio."""

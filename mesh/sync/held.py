@@ -46,6 +46,11 @@ class Holding:
         return max(0, len(self._plan.wants(self._values)) - MAX_WANTS)
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """What is wanted and not held: every name that the catalog knows has a value, so this is empty in the end."""
+        return tuple(name for name in self.wants if name not in self._values)
+
+    @property
     def is_settled(self) -> bool:
         """Whether everything wanted was asked for at least once."""
         return all(name in self._asked for name in self.wants)

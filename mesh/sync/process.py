@@ -83,8 +83,9 @@ class Process:
             return "not listening yet"
         if self.follower is None or snapshot.roots is None or snapshot.mesh is None:
             return "nothing from the catalog yet"
-        if not self.follower.is_settled:
-            return "not everything from the catalog yet"
+        missing = self.follower.missing
+        if missing:
+            return f"not everything from the catalog yet: {len(missing)} missing, {missing[0]} first"
         if self.identity is not None and self.identity.leaf.not_after_s <= time.time():
             return "the certificate has expired"
         return ""

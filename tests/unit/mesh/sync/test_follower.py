@@ -44,12 +44,13 @@ class World:
 async def test_the_snapshot_follows_the_catalog(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock):
     """Everything wanted is shown after the first answer, and a change at once when it happens."""
     world = World(nursery)
+    assert world.follower.missing == ("roots", "mesh", "intentions/web")
     nursery.start_soon(world.follower.run)
     snapshot = await world.holder.wait_newer(1)
     assert snapshot.intentions == IntentionSet("web", 1)
     assert snapshot.local.trust_domain == "test.linkspan"
     await trio.sleep(120)
-    assert world.follower.is_settled
+    assert world.follower.missing == ()
     assert world.holder.version == 2  # long polls without news change nothing
     before_s = autojump_clock.current_time()
     world.catalog.put("intentions/web", IntentionSet("web", 2))
@@ -125,7 +126,7 @@ async def test_what_is_held_is_kept_and_restored(nursery: trio.Nursery, tmp_path
     again = Follower(SyncClient([dialler]), PLAN, holder, cache)
     again.restore(load_last_good(cache))
     assert holder.current == world.holder.current
-    assert again.is_settled
+    assert again.missing == ()
     nursery.cancel_scope.cancel()
 
 

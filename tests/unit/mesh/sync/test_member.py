@@ -103,7 +103,7 @@ async def test_through_an_agent_and_again_without_it(tmp_path: Path):
     async with membership(source, holder) as member:
         assert member.identity.leaf == leaf
         assert holder.current.intentions == IntentionSet("web", 1)
-        assert member.follower.is_settled
+        assert member.follower.missing == ()
 
 
 async def test_the_agent_may_come_later(tmp_path: Path, caplog: pytest.LogCaptureFixture):

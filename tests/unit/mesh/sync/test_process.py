@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from mesh.identity.live import LiveIdentity
+from mesh.model.intention import IntentionSet
 from mesh.model.snapshot import Local, MeshSettings
 from mesh.sync.client import SyncClient
 from mesh.sync.follow import ProxyPlan
@@ -86,10 +87,13 @@ class Scene:
         """Feed the catalog, look at every page, and end the process."""
         self.catalog.put("roots", AUTHORITY.roots())
         self.catalog.put("mesh", MeshSettings(DATACENTER, TRUST_DOMAIN))
+        await self.process.holder.wait_newer(1)
+        assert b"1 missing, intentions/web first" in (await self.page("/ready"))[1]
+        self.catalog.put("intentions/web", IntentionSet("web", 1))
         while (await self.page("/ready"))[0] != 200:  # noqa: ASYNC110 - an operator polls this page too: nothing else tells
             await trio.sleep(0.001)
         _, metrics = await self.page("/metrics")
-        for name in (b"catalog_index 3\n", b"config_age_seconds ", b"certificate_expiry_timestamp_seconds "):
+        for name in (b"catalog_index 4\n", b"config_age_seconds ", b"certificate_expiry_timestamp_seconds "):
             assert b"\nlinkspan_" + name in metrics
         _, snapshot = await self.page("/snapshot")
         assert b"PRIVATE KEY" not in snapshot
