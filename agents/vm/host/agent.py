@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from agents.vm.relay.relay import Relay
 from agents.vm.relay.socket_app import ProxyEndpoints, socket_app
 from mesh.identity.context import UnusableIdentityError
 from mesh.identity.keep import KeptLeafError, LeafStore
+from mesh.identity.leaf import Leaf
 from mesh.identity.live import LiveIdentity
 from mesh.model.snapshot import Roots
 from mesh.sync.cache import ResourceCache
@@ -30,6 +32,7 @@ from mesh.sync.client import SyncClient
 from mesh.sync.follow import ROOTS, UnusableResourceError, decode_resource
 from mesh.sync.leaf import LeafRenewal
 from mesh.sync.link.dial import CatalogDialler
+from mesh.sync.link.errors import SyncError
 from mesh.telemetry.notify import Notifier
 
 log = logging.getLogger("linkspan.agent")
@@ -38,6 +41,13 @@ STATUS_EVERY_S = 5.0
 LEAVE_WITHIN_S = 5.0
 OWN_CONNECTIONS = 16
 FORWARDED_CONNECTIONS = 512
+
+
+LAPSED = "this host's certificate has lapsed: run 'linkspan join' with a new token"
+
+
+class LapsedError(SyncError):
+    """The node's certificate ran out while the catalog was away, so that it cannot be renewed; the operator must act."""
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
@@ -117,7 +127,7 @@ class Agent:
             await nursery.start(self._core.run)
             nursery.start_soon(self._hold_lease)
             nursery.start_soon(self._relay.run)
-            nursery.start_soon(LeafRenewal(self._client, self._identity, self._store).run)
+            nursery.start_soon(LeafRenewal(self._client, self._identity, self._store, self.rejoined).run)
             nursery.start_soon(self._notifier.watch)
             nursery.start_soon(self._tell_status)
             async with trio.open_nursery() as serving:
@@ -132,11 +142,26 @@ class Agent:
                 await self._leave_catalog()
             nursery.cancel_scope.cancel()
 
+    async def rejoined(self) -> Leaf:
+        """The certificate that another `linkspan join` put on disk, for when ours has lapsed.
+
+        Raises:
+            LapsedError: there is none yet that could be used.
+        """
+        try:
+            leaf = await trio.to_thread.run_sync(self._store.load)
+        except KeptLeafError as error:
+            raise LapsedError(f"{LAPSED} ({error})") from error
+        if leaf is None or leaf.not_after_s <= time.time():
+            raise LapsedError(LAPSED)
+        return leaf
+
     @property
     def status(self) -> str:
         """One line on how this agent is."""
         node, state = self._enrolment, self._core.state
-        trouble = self._lease.problem or self._core.entropy.problem or self._relay.problem
+        lapsed = LAPSED if self._identity.leaf.not_after_s <= time.time() else ""
+        trouble = lapsed or self._lease.problem or self._core.entropy.problem or self._relay.problem
         parts = [
             f"node {node.node} in {node.network}: {len(state.services)} services",
             f"catalog away: {trouble}" if trouble else "catalog answers",

@@ -16,7 +16,7 @@ from agents.vm.checks.runner import CheckRunner
 from agents.vm.host.files import ServiceFiles
 from agents.vm.local.entropy import AntiEntropy
 from agents.vm.local.forms import NodeFacts
-from agents.vm.local.keep import RegistrationFile, restore
+from agents.vm.local.keep import Kept, RegistrationFile, recall_states, restore
 from agents.vm.local.registrar import Registrar
 from agents.vm.local.state import LocalState
 
@@ -67,9 +67,10 @@ class Core:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Restore, read the files, then run everything until cancelled."""
-        if self._kept is not None:
-            restore(self.state, await trio.to_thread.run_sync(self._kept.load), trio.current_time())
+        kept = await trio.to_thread.run_sync(self._kept.load) if self._kept is not None else Kept()
+        restore(self.state, kept, trio.current_time())
         await self.reload()
+        recall_states(self.state, kept, trio.current_time())
         async with trio.open_nursery() as nursery:
             if self._kept is not None:
                 nursery.start_soon(self._kept.run)

@@ -22,7 +22,7 @@ from mesh.sync.link.address import InvalidAddressError, parse_host_port
 SOCKET_MODE = 0o660
 BACKLOG = 512
 _IDLE_S = 75.0
-_GRACE_S = 2.0
+_GRACE_S = 0.5
 
 
 class ListenError(Exception):
@@ -104,7 +104,7 @@ async def serve(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` on `sock` until `until` returns; what is parked then has two seconds."""
+    """Serve `app` on `sock` until `until` returns; what runs then has half a second."""
     config = anycorn.config.Config()
     config.bind = [f"fd://{os.dup(sock.fileno())}"]
     config.accesslog = None

@@ -1,6 +1,7 @@
-"""Registrations made over the API, kept on disk so that they outlive a restart of the agent (0600, replaced whole).
+"""Registrations made over the API, and what all checks showed, kept on disk over a restart of the agent (0600, replaced whole).
 
-What came from files is not kept: the files are. A file that is damaged is said and ignored: programs register again.
+Definitions from files are not kept: the files are. States are, so that a restart does not take a host out of service until
+its checks have run. A file that is damaged is said and ignored: programs register again.
 """
 
 import logging
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from agents.vm.definition.values import CheckDefinition, ServiceDefinition, TtlProbe
+from agents.vm.definition.values import AliasProbe, CheckDefinition, MaintenanceProbe, ServiceDefinition
 from agents.vm.local.entries import Change, LocalError, Origin
 from agents.vm.local.state import LocalState
 from mesh.identity.keep import replace_file
@@ -22,11 +23,11 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is kept. `beats` are the last states of TTL checks with their outputs."""
+    """What is kept. `states` are the last states of checks, also of those from files, with their outputs."""
 
     services: tuple[ServiceDefinition, ...] = ()
     checks: tuple[CheckDefinition, ...] = ()
-    beats: dict[str, tuple[Health, str]] = {}
+    states: dict[str, tuple[Health, str]] = {}
 
 
 def kept_of(state: LocalState) -> Kept:
@@ -41,12 +42,12 @@ def kept_of(state: LocalState) -> Kept:
         for key, entry in state.checks.items()
         if entry.origin is Origin.API and key not in own and not parents.get(entry.definition.service_id)
     )
-    beats = {
+    states = {
         key: (entry.status, entry.output)
         for key, entry in state.checks.items()
-        if isinstance(entry.definition.probe, TtlProbe)
+        if not isinstance(entry.definition.probe, AliasProbe | MaintenanceProbe)
     }
-    return Kept(services, checks, beats)
+    return Kept(services, checks, states)
 
 
 def restore(state: LocalState, kept: Kept, now_s: float) -> None:
@@ -60,10 +61,12 @@ def restore(state: LocalState, kept: Kept, now_s: float) -> None:
                 state.put_check(check, Origin.API, now_s)
         except LocalError as error:
             log.warning("the kept check %r is left out: %s", check.check_id, error)
-    for check_id, (status, output) in kept.beats.items():
-        entry = state.checks.get(check_id)
-        if entry is not None and isinstance(entry.definition.probe, TtlProbe):
-            state.beat(check_id, status, output, now_s)
+
+
+def recall_states(state: LocalState, kept: Kept, now_s: float) -> None:
+    """Show the kept states of the checks that are there again; to be called when the files were read."""
+    for check_id, (status, output) in kept.states.items():
+        state.recall(check_id, status, output, now_s)
 
 
 class RegistrationFile:
@@ -105,5 +108,6 @@ class RegistrationFile:
             if self._changed.is_set():
                 self.save(kept_of(self._state))
 
-    def _on_change(self, _: Change) -> None:
-        self._changed.set()
+    def _on_change(self, change: Change) -> None:
+        if not change.output_only:
+            self._changed.set()

@@ -123,6 +123,14 @@ class LocalState:
         self.checks[check_id] = fresh
         self._set(fresh, Tally(status), bounded(output, limit), now_s)
 
+    def recall(self, check_id: str, status: Health, output: str, now_s: float) -> None:
+        """Show what a check showed before a restart, until it is run again; one that is gone or follows others is left alone."""
+        entry = self.checks.get(check_id)
+        if entry is not None and not isinstance(entry.definition.probe, AliasProbe | MaintenanceProbe):
+            fresh = msgspec.structs.replace(entry, beat_s=now_s)
+            self.checks[check_id] = fresh
+            self._set(fresh, Tally(status), output, now_s)
+
     def maintain(self, service_id: str, reason: str, now_s: float, *, enable: bool) -> None:
         """Put a service (or, with an empty ID, the whole node) into maintenance: a critical check; or end it.
 

@@ -34,7 +34,7 @@ def read(data: bytes, step: int, limit_bytes: int = 4096) -> object:
     return trio.run(main)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.just(HEAD), st.binary(max_size=30).map(lambda junk: HEAD[:-5] + junk)))
 def test_whole_equals_byte_by_byte(data: bytes) -> None:
     """Any bytes give an answer or the peer's error, however they arrive."""

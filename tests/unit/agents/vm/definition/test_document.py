@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.vm.definition.document import MAX_FILE_BYTES, DocumentError, parse_document
@@ -80,6 +80,7 @@ def test_an_empty_file_defines_nothing() -> None:
     assert parse_document(b"", is_json=False) == parse_document(b"{}", is_json=True)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_give_a_document_or_the_writers_error(data: bytes, is_json: bool) -> None:
     """No input makes the reader fail in any other way."""
@@ -87,6 +88,7 @@ def test_any_bytes_give_a_document_or_the_writers_error(data: bytes, is_json: bo
         parse_document(data, is_json=is_json)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="service:name-[]{}&*!|>\n \t\"'#%@<1", max_size=120), st.booleans())
 def test_any_near_yaml_gives_a_document_or_the_writers_error(text: str, is_json: bool) -> None:
     """Neither does text made of YAML's own letters."""

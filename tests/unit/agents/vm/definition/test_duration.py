@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.vm.definition.duration import InvalidDurationError, format_duration, parse_duration
@@ -33,6 +33,7 @@ def test_durations_print_as_go_prints_them(seconds: float, text: str) -> None:
     assert text == format_duration(seconds)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_seconds_or_the_callers_error(text: str) -> None:
     """Any text is a duration or the caller's error."""
@@ -40,6 +41,7 @@ def test_any_text_gives_seconds_or_the_callers_error(text: str) -> None:
         assert parse_duration(text) >= 0
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**6))
 def test_printing_and_reading_agree(milliseconds: int) -> None:
     """What is printed reads back as the same duration."""

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 import trio
 
-from agents.vm.host.agent import AgentSettings, load_agent
+from agents.vm.host.agent import AgentSettings, LapsedError, load_agent
 from agents.vm.host.enrolment import EnrolmentError
 from agents.vm.host.join import JoinSettings, enrol
 from catalog.server.assembly import Running, run_catalog
 from catalog.server.settings import OPERATOR_FILE, Settings
+from mesh.identity.keep import LeafStore
 from mesh.sync.client import SyncClient
 from mesh.sync.leaf import ask_leaf
 from mesh.sync.link.dial import UnixDialler
@@ -95,6 +96,25 @@ async def run_until_signal(settings: AgentSettings, done: trio.Event) -> None:
     done.set()
 
 
+async def hang_up_is_passed_on(scene: Scene) -> None:
+    """A forwarded long poll whose caller goes away is not left parked in the catalog."""
+    parking = scene.catalog.api.parking
+    index = (await scene.agent.get("/v1/health/service/web")).headers["x-consul-index"]
+
+    async def park() -> None:
+        await scene.agent.get(f"/v1/health/service/web?index={index}&wait=60s", timeout=90)
+
+    before = len(parking)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as caller:
+            caller.start_soon(park)
+            while len(parking) <= before:
+                await trio.lowlevel.checkpoint()
+            caller.cancel_scope.cancel()
+        while len(parking) > before:
+            await trio.lowlevel.checkpoint()
+
+
 @pytest.mark.slow
 async def test_a_host_in_the_mesh(tmp_path: Path, nursery: trio.Nursery) -> None:
     """From the first certificate to leaving, over real sockets and mutual TLS."""
@@ -127,6 +147,8 @@ async def test_a_host_in_the_mesh(tmp_path: Path, nursery: trio.Nursery) -> None
         with pytest.raises(RefusedError, match="not registered on this host"):
             await ask_leaf(scene.proxy, f"{uri}/db")
 
+        await hang_up_is_passed_on(scene)
+
         (scene.settings.config_dir or tmp_path).joinpath("web.yaml").write_text(FILES.replace("8080", "8081"))
         os.kill(os.getpid(), signal.SIGHUP)
 
@@ -140,6 +162,26 @@ async def test_a_host_in_the_mesh(tmp_path: Path, nursery: trio.Nursery) -> None
             await done.wait()
         assert (await scene.operator.get("/v1/catalog/node/vm1")).json() is None
         assert not scene.settings.socket.exists()
+
+
+@pytest.mark.slow
+async def test_a_lapsed_certificate_is_replaced_by_joining_again(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """The agent says what to do, and takes the new certificate from disk."""
+    async with joined_host(tmp_path, nursery) as scene:
+        agent = await trio.to_thread.run_sync(load_agent, scene.settings)
+        store = LeafStore(scene.settings.state_dir / "identity")
+        good = store.load()
+        assert good is not None
+        assert await agent.rejoined() == good
+        assert "2 services" not in agent.status
+        store.save(msgspec.structs.replace(good, not_after_s=1.0))
+        with pytest.raises(LapsedError, match="linkspan join"):
+            await agent.rejoined()
+        lapsed = await trio.to_thread.run_sync(load_agent, scene.settings)
+        assert "has lapsed" in lapsed.status
+        (scene.settings.state_dir / "identity" / "leaf.json").chmod(0o644)
+        with pytest.raises(LapsedError, match="read by others"):
+            await agent.rejoined()
 
 
 async def test_a_host_that_has_not_joined_is_told_to(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from agents.vm.definition.services import service_definition
 from agents.vm.definition.shapes import ServiceShape
 from agents.vm.definition.values import CheckDefinition, ServiceDefinition, TtlProbe
 from agents.vm.local.entries import Origin
-from agents.vm.local.keep import Kept, RegistrationFile, kept_of, restore
+from agents.vm.local.keep import Kept, RegistrationFile, kept_of, recall_states, restore
 from agents.vm.local.state import LocalState
 from mesh.model.endpoint import Health
 
@@ -38,9 +38,25 @@ def test_what_the_api_registered_comes_back() -> None:
     state = LocalState()
     for _ in range(2):
         restore(state, kept, 5)
+        recall_states(state, kept, 5)
     assert sorted(state.services) == ["web", "web-sidecar-proxy"]
     assert state.services["web-sidecar-proxy"].definition.port == 20000
     assert (state.checks["service:web"].status, state.checks["service:web"].output) == (Health.PASSING, "fine")
+
+
+def test_states_of_file_checks_are_recalled() -> None:
+    """A restart of the agent must not make a healthy host critical until its checks have run."""
+    filed = service(name="filed", check={"http": "http://x/", "interval": "60s"})
+    before = LocalState()
+    before.put_service(filed, Origin.FILE, 0)
+    before.observe("service:filed", Health.PASSING, "well", 1)
+    before.maintain("filed", "", 2, enable=True)
+    kept = kept_of(before)
+    assert list(kept.states) == ["service:filed"]
+    after = LocalState()
+    after.put_service(filed, Origin.FILE, 0)
+    recall_states(after, kept, 9)
+    assert (after.checks["service:filed"].status, after.checks["service:filed"].output) == (Health.PASSING, "well")
 
 
 def test_a_check_without_its_service_is_left_out() -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.vm.relay.book import FORGET_AFTER_S, Book, TooManyWantsError, decode_request
@@ -112,6 +112,7 @@ def test_refusals_are_passed_on_once() -> None:
     assert not book.request(50).refused
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_request_or_the_proxys_error(data: bytes) -> None:
     """No input fails in any other way."""

@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.vm.definition.values import ServiceDefinition
@@ -47,6 +47,7 @@ def test_other_requests_are_refused(names: tuple[x509.GeneralName, ...]) -> None
         asked_identity(csr(*names))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_gives_an_identity_or_the_proxys_error(text: str) -> None:
     """No input fails in any other way."""
