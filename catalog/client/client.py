@@ -8,7 +8,7 @@ import os
 import ssl
 import warnings
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from consul import base
 
@@ -20,6 +20,20 @@ ADDRESS_VARIABLES = ("LINKSPAN_HTTP_ADDR", "CONSUL_HTTP_ADDR")
 TOKEN_VARIABLES = ("LINKSPAN_TOKEN", "CONSUL_HTTP_TOKEN")
 
 
+class Options(TypedDict, total=False):
+    """What a client may be told beside where and by which token; the first five are python-consul2's."""
+
+    scheme: str | None
+    consistency: str
+    dc: str | None
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    tls: ssl.SSLContext | None
+    server_name: str
+    timeout_s: float
+    connections: int
+
+
 class Consul(base.Consul):  # type: ignore[misc]  # python-consul2 has no types
     """A catalog's client: `async with Consul() as c: await c.health.service("web")`.
 
@@ -28,32 +42,26 @@ class Consul(base.Consul):  # type: ignore[misc]  # python-consul2 has no types
     `server_name` is sent and checked in place of the host. Raises `InvalidAddressError` for an unreadable address.
     """
 
-    def __init__(  # noqa: PLR0913 - python-consul2's arguments, and four of ours
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        *,
-        token: str | None = None,
-        scheme: str | None = None,
-        consistency: str = "default",
-        dc: str | None = None,
-        verify: bool | str = True,
-        cert: str | tuple[str, str] | None = None,
-        tls: ssl.SSLContext | None = None,
-        server_name: str = "",
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        connections: int = DEFAULT_CONNECTIONS,
+    def __init__(
+        self, host: str | None = None, port: int | None = None, token: str | None = None, **options: Unpack[Options]
     ) -> None:
-        address = _address(host, port, scheme)
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"unknown arguments {sorted(unknown)}: a client takes {', '.join(Options.__annotations__)}")
+        address = _address(host, port, options.get("scheme"))
+        tls = options.get("tls")
         if tls is None and address.scheme == "https":
-            tls = tls_context(verify, cert)
+            tls = tls_context(options.get("verify", True), options.get("cert"))
         self._transport = Transport(
-            address, tls=tls, server_name=server_name, timeout_s=timeout_s, connections=connections
+            address,
+            tls=tls,
+            server_name=options.get("server_name", ""),
+            timeout_s=options.get("timeout_s", DEFAULT_TIMEOUT_S),
+            connections=options.get("connections", DEFAULT_CONNECTIONS),
         )
         with warnings.catch_warnings():
             # python-consul2 warns of its discovery chain family whenever a client is made.
             warnings.simplefilter("ignore", DeprecationWarning)
-            super().__init__(consistency=consistency, dc=dc)
+            super().__init__(consistency=options.get("consistency", "default"), dc=options.get("dc"))
         self.scheme = address.scheme
         self.token = token if token is not None else _first_set(TOKEN_VARIABLES) or None
         self.linkspan = Linkspan(self)

@@ -27,8 +27,8 @@ from catalog.api.http.body import decode
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, UnavailableError
+from catalog.api.http.message import read_message
 from catalog.api.token_review import ReviewUnavailableError
-from catalog.api.v1.message import read_message
 from catalog.api.v1.registration import Body
 from catalog.authority.authority import AuthorityBusyError
 from catalog.authority.request import CheckedRequest

@@ -10,7 +10,7 @@ from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, NotFoundError
-from catalog.api.v1.message import read_message
+from catalog.api.http.message import read_message
 from catalog.state.changes import GrantLease
 from catalog.sync.resources import SyncRefusedError
 from mesh.wire.sync import MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest

@@ -109,3 +109,9 @@ async def test_bad_requests_raise_with_the_catalogs_words() -> None:
             await c.catalog.register("n1", "192.0.2.1", service={"Service": "web", "Prt": 1})
         with pytest.raises(linkspan.ConsulException, match="No path to datacenter"):
             await c.catalog.nodes(dc="nowhere")
+
+
+async def test_an_argument_that_it_does_not_take_is_an_error() -> None:
+    """A misspelt option must not pass for its default."""
+    with pytest.raises(TypeError, match="verfy"):
+        linkspan.Consul(verfy=False)  # type: ignore[call-arg]

@@ -15,56 +15,58 @@ def change(body: object) -> Register:
     return decode(msgspec.json.encode(body), RegisterBody).change("dc1")
 
 
+BODY = {
+    "ID": "id",
+    "Node": "n1",
+    "Address": "192.0.2.1",
+    "TaggedAddresses": {"wan": "198.51.100.1"},
+    "NodeMeta": {"a": "b"},
+    "SkipNodeUpdate": True,
+    "Locality": {"Region": "eu", "Zone": "a"},
+    "Service": {
+        "Kind": "connect-proxy",
+        "ID": "p",
+        "Service": "web-proxy",
+        "Tags": ["t"],
+        "Meta": {"m": "n"},
+        "Port": 1,
+        "Address": "192.0.2.2",
+        "SocketPath": "/s",
+        "TaggedAddresses": {"lan": {"Address": "192.0.2.3", "Port": 2}},
+        "Weights": {"Passing": 3, "Warning": 4},
+        "EnableTagOverride": True,
+        "Proxy": {
+            "DestinationServiceName": "web",
+            "DestinationServiceID": "web-1",
+            "LocalServicePort": 5,
+            "Mode": "transparent",
+            "MeshGateway": {"Mode": "local"},
+            "Upstreams": [{"DestinationName": "db", "LocalBindPort": 6}],
+            "Config": {"any": [1]},
+            "Expose": {"Checks": True},
+            "TransparentProxy": {"OutboundListenerPort": 7},
+        },
+        "Connect": {"Native": True},
+    },
+    "Check": {"Node": "n1", "CheckID": "c", "Name": "C", "Status": "passing", "ServiceID": "p", "Interval": "1s"},
+    "Checks": [{"Name": "d", "Definition": {"TCP": "x:1"}}],
+}
+PROXY = Proxy(
+    destination_service_name="web",
+    destination_service_id="web-1",
+    local_service_port=5,
+    mode="transparent",
+    config={"any": [1]},
+    upstreams=({"DestinationName": "db", "LocalBindPort": 6},),
+    mesh_gateway={"Mode": "local"},
+    expose={"Checks": True},
+    transparent_proxy={"OutboundListenerPort": 7},
+)
+
+
 def test_everything_arrives_where_it_belongs() -> None:
     """Each field of a registration, under Consul's name, in the state's value."""
-    body = {
-        "ID": "id",
-        "Node": "n1",
-        "Address": "192.0.2.1",
-        "TaggedAddresses": {"wan": "198.51.100.1"},
-        "NodeMeta": {"a": "b"},
-        "SkipNodeUpdate": True,
-        "Locality": {"Region": "eu", "Zone": "a"},
-        "Service": {
-            "Kind": "connect-proxy",
-            "ID": "p",
-            "Service": "web-proxy",
-            "Tags": ["t"],
-            "Meta": {"m": "n"},
-            "Port": 1,
-            "Address": "192.0.2.2",
-            "SocketPath": "/s",
-            "TaggedAddresses": {"lan": {"Address": "192.0.2.3", "Port": 2}},
-            "Weights": {"Passing": 3, "Warning": 4},
-            "EnableTagOverride": True,
-            "Proxy": {
-                "DestinationServiceName": "web",
-                "DestinationServiceID": "web-1",
-                "LocalServicePort": 5,
-                "Mode": "transparent",
-                "MeshGateway": {"Mode": "local"},
-                "Upstreams": [{"DestinationName": "db", "LocalBindPort": 6}],
-                "Config": {"any": [1]},
-                "Expose": {"Checks": True},
-                "TransparentProxy": {"OutboundListenerPort": 7},
-            },
-            "Connect": {"Native": True},
-        },
-        "Check": {"Node": "n1", "CheckID": "c", "Name": "C", "Status": "passing", "ServiceID": "p", "Interval": "1s"},
-        "Checks": [{"Name": "d", "Definition": {"TCP": "x:1"}}],
-    }
-    proxy = Proxy(
-        destination_service_name="web",
-        destination_service_id="web-1",
-        local_service_port=5,
-        mode="transparent",
-        config={"any": [1]},
-        upstreams=({"DestinationName": "db", "LocalBindPort": 6},),
-        mesh_gateway={"Mode": "local"},
-        expose={"Checks": True},
-        transparent_proxy={"OutboundListenerPort": 7},
-    )
-    assert change(body) == Register(
+    assert change(BODY) == Register(
         node=Node(
             "n1",
             "192.0.2.1",
@@ -87,7 +89,7 @@ def test_everything_arrives_where_it_belongs() -> None:
                 weights=Weights(3, 4),
                 enable_tag_override=True,
                 kind="connect-proxy",
-                proxy=proxy,
+                proxy=PROXY,
                 connect=Connect(native=True),
             ),
         ),

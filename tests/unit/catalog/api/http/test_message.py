@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.api.http.errors import BadRequestError
-from catalog.api.v1.message import read_message
+from catalog.api.http.message import read_message
 from mesh.wire.sync import SyncRequest, Want
 
 
