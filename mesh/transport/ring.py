@@ -18,13 +18,15 @@ import trio
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
-HANGUP = select.EPOLLHUP | select.EPOLLERR
+ERROR = select.EPOLLERR
+HANGUP = select.EPOLLHUP | ERROR
 
 BUFFER_BYTES = 256 * 1024
 
 _EVENTS_A_TURN = 256
 _SLICE_S = 0.002
 _COARSE_S = 0.01
+_TIDY_FROM = 1024
 
 _log = logging.getLogger("linkspan.transport")
 
@@ -74,6 +76,7 @@ class Ring:
         self._turn_end: list[Callable[[], None]] = []
         self._in_turn = False
         self._timers: list[tuple[float, int, Timer]] = []
+        self._tidy_at = _TIDY_FROM
         self._order = itertools.count()
         self._earlier: trio.Event | None = None
         self._sleeps_until_s = 0.0
@@ -118,10 +121,18 @@ class Ring:
     def later(self, deadline_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at or up to 10 ms after `deadline_s` on the ring's clock."""
         timer = Timer(deadline_s, callback)
+        if len(self._timers) >= self._tidy_at:
+            self._tidy()
         heapq.heappush(self._timers, (deadline_s, next(self._order), timer))
         if self._earlier is not None and deadline_s < self._sleeps_until_s:
             self._earlier.set()
         return timer
+
+    def _tidy(self) -> None:
+        """Drop cancelled timers, whose deadlines may be an hour off; at doubling sizes, so that it costs little a timer."""
+        self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+        heapq.heapify(self._timers)
+        self._tidy_at = max(_TIDY_FROM, 2 * len(self._timers))
 
     def on_turn_end(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when the running turn ends; outside a turn, in the next one, which comes at once."""
@@ -147,18 +158,20 @@ class Ring:
             while events := poll(0, _EVENTS_A_TURN):
                 self.now_s = clock()
                 if self.now_s > slice_ends_s:
-                    # The events are level-triggered: whatever is not served now is reported again.
+                    # Other tasks may close and open descriptors meanwhile, so the events are asked for again:
+                    # they are level-triggered, what is still so is reported again.
                     await checkpoint()
                     self.now_s = clock()
                     slice_ends_s = self.now_s + _SLICE_S
+                    events = poll(0, _EVENTS_A_TURN)
                 self._turn(events)
 
     def _turn(self, events: list[tuple[int, int]]) -> None:
         machines = self._machines
         self._in_turn = True
-        for fd, mask in events:
-            machine = machines.get(fd)
-            if machine is None:
+        # Whose events these are, before any of them closes a descriptor whose number the next one opened gets.
+        for fd, mask, machine in [(fd, mask, machines.get(fd)) for fd, mask in events]:
+            if machine is None or machines.get(fd) is not machine:
                 continue
             try:
                 machine.on_ready(mask)

@@ -1,6 +1,8 @@
 """The ring: dispatch, fairness, failures, turn ends and timers."""
 
 import os
+import socket
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -117,3 +119,92 @@ async def test_timers_fire_in_order_and_a_cancelled_one_never(autojump_clock: tr
         await trio.sleep(60)
         nursery.cancel_scope.cancel()
     assert fired == [("early", 5.0), ("late", 30.0)]
+
+
+class Note:
+    """A machine that writes down the masks it is called with, and does `then`."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.masks: list[int] = []
+        self._then = then
+
+    def on_ready(self, mask: int) -> None:
+        self.masks.append(mask)
+        self._then()
+
+    def on_failure(self, error: Exception) -> None:
+        raise error
+
+
+async def test_an_event_of_a_closed_descriptor_never_reaches_the_next_owner_of_its_number(ring: Ring) -> None:
+    """A machine that closes another's descriptor in a turn, and opens one that gets its number, gets no stale event."""
+    pairs = [socket.socketpair() for _ in range(3)]
+    fresh = Note()
+    replaced: list[socket.socket] = []
+    done = trio.Event()
+
+    def swap(own: int) -> None:
+        other = pairs[1 - own][0]
+        ring.remove(pairs[own][0].fileno())
+        if not replaced:
+            number = other.fileno()
+            ring.remove(number)
+            other.close()
+            os.dup2(pairs[2][0].fileno(), number)
+            replaced.append(socket.socket(fileno=number))
+            ring.add(number, fresh, READ)
+            ring.on_turn_end(done.set)
+
+    for own in (0, 1):
+        ring.add(pairs[own][0].fileno(), Note(lambda own=own: swap(own)), READ)  # type: ignore[misc]
+        pairs[own][1].send(b"x")
+    with trio.fail_after(1):
+        await done.wait()
+    assert fresh.masks == []
+    ring.remove(replaced[0].fileno())
+    for sock in (*pairs[0], *pairs[1], *pairs[2], *replaced):
+        sock.close()
+
+
+async def test_events_are_asked_for_again_after_other_tasks_had_their_turn(nursery: trio.Nursery) -> None:
+    """A task that runs between two turns may close a ready descriptor and open another: that one has no event yet."""
+    now_s = 0.0
+
+    def clock() -> float:
+        nonlocal now_s
+        now_s += 1.0  # every turn outlasts its slice, so that each is preceded by a checkpoint
+        return now_s
+
+    ring = Ring(clock)
+    near, far = socket.socketpair()
+    fresh = Note()
+    ring.add(near.fileno(), Note(), READ)
+    far.send(b"x")
+    await nursery.start(ring.run)
+    for _ in range(3):
+        await trio.lowlevel.checkpoint()
+    number = near.fileno()
+    other, end = socket.socketpair()
+    ring.remove(number)
+    near.close()
+    os.dup2(other.fileno(), number)
+    again = socket.socket(fileno=number)
+    ring.add(number, fresh, READ)
+    for _ in range(3):
+        await trio.lowlevel.checkpoint()
+    assert fresh.masks == []
+    ring.remove(number)
+    for sock in (far, other, end, again):
+        sock.close()
+    nursery.cancel_scope.cancel()
+
+
+def test_cancelled_timers_are_not_kept_until_their_deadline() -> None:
+    """A connection's idle timer is cancelled when it ends: the next hour's worth of them must not pile up."""
+    ring = Ring(lambda: 0.0)
+    kept = ring.later(3600.0, lambda: None)
+    for _ in range(20_000):
+        ring.later(3600.0, lambda: None).cancel()
+    assert len(ring._timers) < 3000
+    assert kept.callback is not None
+    ring.close()
