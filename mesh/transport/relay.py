@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from mesh.transport.ring import HANGUP, READ, WRITE, Ring, Timer
+from mesh.transport.ring import ERROR, HANGUP, READ, WRITE, Ring, Timer
 
 DEFAULT_BUFFER_BYTES = 64 * 1024
 
@@ -129,6 +129,7 @@ class _Side:
 
     __slots__ = (
         "_chunk_bytes",
+        "_is_watched",
         "_mask",
         "_pending",
         "_relay",
@@ -149,6 +150,7 @@ class _Side:
         self._chunk_bytes = chunk_bytes
         self._pending = memoryview(b"")
         self._mask = 0
+        self._is_watched = True
         self.sock = sock
         self.fd = sock.fileno()
         self.has_read_end = False
@@ -204,9 +206,14 @@ class _Side:
             self._drain()
         if mask & ~WRITE and self._mask & READ:
             self._read()
-        elif mask & HANGUP and self.fd >= 0 and self.sock.fileno() >= 0:
-            # A reset while reading is paused: nothing written to this side can arrive any more.
-            relay.on_failure(ConnectionResetError())
+        elif mask & HANGUP and self.sock.fileno() >= 0:
+            if mask & ERROR:
+                # A reset while reading is paused: nothing written to this side can arrive any more.
+                relay.on_failure(ConnectionResetError())
+            else:
+                # Both ways have ended, which epoll reports for ever; what was sent before may still wait to be read.
+                self._is_watched = False
+                self._ring.remove(self.fd)
 
     def on_failure(self, error: Exception) -> None:
         self._relay.on_failure(error)
@@ -234,6 +241,8 @@ class _Side:
                 size = self.sock.recv_into(view)
             except _NOT_NOW:
                 return
+            except ssl.SSLZeroReturnError:
+                size = 0  # how TLS says the end when our own side has ended before
             except OSError as error:
                 self._relay.on_failure(error)
                 return
@@ -251,4 +260,8 @@ class _Side:
     def _watch(self, mask: int) -> None:
         if mask != self._mask and self.sock.fileno() >= 0:
             self._mask = mask
-            self._ring.modify(self.fd, mask)
+            if self._is_watched:
+                self._ring.modify(self.fd, mask)
+            elif mask:
+                self._is_watched = True
+                self._ring.add(self.fd, self, mask)

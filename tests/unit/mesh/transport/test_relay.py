@@ -16,7 +16,7 @@ class Scene:
         near, left = socket.socketpair()
         far, right = socket.socketpair()
         for sock in (near, left, far, right):
-            sock.setblocking(False)
+            sock.settimeout(0)
         self.near, self.far = trio.socket.from_stdlib_socket(near), trio.socket.from_stdlib_socket(far)
         self.ends: list[RelayEnd] = []
         self.ended = trio.Event()
@@ -120,3 +120,54 @@ async def test_an_idle_relay_ends_and_a_busy_one_does_not(autojump_clock: trio.t
         assert scene.ends[0].reason == "idle"
         scene.close()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_side_that_has_ended_both_ways_does_not_cut_the_other_off(ring: Ring) -> None:
+    """A server that half-closes first still gets the whole upload, though its client hung up long before it was read."""
+    scene = Scene(ring)
+    scene.far.shutdown(socket.SHUT_WR)
+    assert await scene.near.recv(1) == b""
+    payload = bytes(range(256)) * 4096
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def upload() -> None:
+            await send_all(scene.near, payload)
+            scene.near.shutdown(socket.SHUT_WR)
+
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert await receive_exactly(scene.far, len(payload) + 1) == payload
+    await scene.ended.wait()
+    assert scene.ends == [RelayEnd("closed", len(payload), 0)]
+    scene.close()
+
+
+async def test_a_reset_while_reading_is_paused_ends_the_relay(ring: Ring) -> None:
+    """A side that is not read because the other is full is still watched for a reset."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    near = socket.create_connection(listener.getsockname())
+    left, _ = listener.accept()
+    listener.close()
+    far, right = socket.socketpair()
+    for sock in (near, left, right):
+        sock.settimeout(0)
+    ends: list[RelayEnd] = []
+    ended = trio.Event()
+
+    def note(end: RelayEnd) -> None:
+        ends.append(end)
+        ended.set()
+
+    relay = Relay(ring, left, right, idle_timeout_s=0, on_end=note)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send_all, trio.socket.from_stdlib_socket(near), bytes(64 * 1024 * 1024))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+    assert relay.bytes_to_right < 64 * 1024 * 1024
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    near.close()
+    with trio.fail_after(1):
+        await ended.wait()
+    assert ends[0].reason == "error"
+    assert len(ring) == 0
+    far.close()
