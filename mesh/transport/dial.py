@@ -1,4 +1,6 @@
-"""Dialling TCP: a non-blocking connect with a time-out. Addresses are literals from the catalog, never names to resolve.
+"""Dialling TCP: a non-blocking connect with a time-out.
+
+Addresses are literals from the catalog; a name is refused, for resolving it would block everything.
 
 It must never hand out a blocking socket, and never leak one when it is cancelled.
 """
@@ -15,10 +17,18 @@ class DialError(OSError):
 
 
 def open_socket(address: str) -> socket.socket:
-    """A non-blocking TCP socket of the address's family, with Nagle's algorithm off."""
+    """A non-blocking TCP socket of the address's family, with Nagle's algorithm off.
+
+    Raises:
+        OSError: no descriptor is left, or the kernel lacks the family.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
@@ -26,12 +36,16 @@ async def dial_tcp(address: str, port: int, *, timeout_s: float) -> socket.socke
     """Connect to `address`:`port` within `timeout_s`.
 
     Raises:
-        DialError: it could not be reached in time.
+        DialError: it could not be reached in time, is no address, or no descriptor is left.
     """
-    sock = open_socket(address)
+    try:
+        place = _place(address, port)
+        sock = open_socket(address)
+    except OSError as error:
+        raise DialError(error.errno, f"{address[:80]}:{port} cannot be dialled: {error.strerror}") from error
     try:
         with trio.move_on_after(timeout_s) as scope:
-            await _connect(sock, address, port)
+            await _connect(sock, place, f"{address}:{port}")
         if scope.cancelled_caught:
             raise DialError(errno.ETIMEDOUT, f"{address}:{port} did not answer within {timeout_s:g} s")
     except BaseException:
@@ -40,12 +54,24 @@ async def dial_tcp(address: str, port: int, *, timeout_s: float) -> socket.socke
     return sock
 
 
-async def _connect(sock: socket.socket, address: str, port: int) -> None:
-    code = sock.connect_ex((address, port))
+def _place(address: str, port: int) -> tuple[str, int]:
+    """What `connect` takes, checked: the standard library would look a name up, and wrap or raise on a wrong port."""
+    if not 0 < port < 65536:
+        raise OSError(errno.EINVAL, "the port is not 1 to 65535")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.inet_pton(family, address.partition("%")[0])
+    except (OSError, ValueError) as error:
+        raise OSError(errno.EINVAL, "the address is no IP address (names are not resolved)") from error
+    return address, port
+
+
+async def _connect(sock: socket.socket, place: tuple[str, int], name: str) -> None:
+    code = sock.connect_ex(place)
     if code == errno.EINPROGRESS:
         await trio.lowlevel.wait_writable(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     else:
         await trio.lowlevel.checkpoint()
     if code:
-        raise DialError(code, f"{address}:{port} could not be reached: {os.strerror(code)}")
+        raise DialError(code, f"{name} could not be reached: {os.strerror(code)}")
