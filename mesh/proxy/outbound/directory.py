@@ -7,7 +7,7 @@ import logging
 
 from mesh.decide.balance import Candidate, Key, Pool, carry_over, endpoint_key
 from mesh.decide.eject import record
-from mesh.decide.reach import GatewayMode
+from mesh.decide.reach import GatewayMode, networks_reached
 from mesh.decide.retry import RetryBudget
 from mesh.decide.route import ChainError, Router, compile_chain
 from mesh.model.chain import Target
@@ -39,6 +39,7 @@ class Directory:
         self._parts = parts
         self._metrics = metrics
         self._snapshot = snapshot
+        self._mode = mode
         self.dialler = Dialler(parts, snapshot, mode)
         self._services: dict[str, Service] = {}
         self._candidates: dict[str, dict[Key, Candidate]] = {}
@@ -62,8 +63,10 @@ class Directory:
         pool = self._pools.get(key)
         if pool is None or self._targets[key] is not target:
             local = self._snapshot.local
-            reachable = [name for name, known in self._snapshot.gateways.items() if known.endpoints]
-            pool = Pool(self._known(target.service).values(), target, local.network, reachable)
+            known = self._known(target.service).values()
+            networks = {candidate.endpoint.network for candidate in known}
+            reachable = networks_reached(networks, local.network, self._snapshot.gateways, self._mode)
+            pool = Pool(known, target, local.network, reachable)
             self._pools[key] = pool
             self._targets[key] = target
         return pool
