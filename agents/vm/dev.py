@@ -8,11 +8,11 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -26,6 +26,8 @@ from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 
 LOOPBACK = "127.0.0.1"
+
+ListenerT = TypeVar("ListenerT")
 
 
 class DevSettings(msgspec.Struct, frozen=True):
@@ -55,8 +57,8 @@ async def run_dev(
     """Run catalog and agent until `stop`, or until someone calls `agent/leave`; started once it serves.
 
     Raises:
-        OSError: a port is taken, or the data directory cannot be written.
-        ListenError: the Unix socket cannot be listened on.
+        ListenError: a port is taken, or the Unix socket cannot be listened on.
+        OSError: the data directory cannot be written.
     """
     from catalog.api.api import Api
     from catalog.api.app import application, routes
@@ -68,10 +70,8 @@ async def run_dev(
 
     async with AsyncExitStack() as stack:
         stack.enter_context(one_error())
-        plain = listen_plain(f"{LOOPBACK}:{settings.http_port}")
-        mesh_socket = listen(f"{LOOPBACK}:{settings.mesh_port}")
-        for sock in (plain.socket, mesh_socket):
-            stack.callback(sock.close)
+        plain = _listening(stack, listen_plain, settings.http_port, "--http-port")
+        mesh_socket = _listening(stack, listen, settings.mesh_port, "--mesh-port")
         listeners = [plain] + ([Listener(stack.enter_context(_unix(settings.socket)))] if settings.socket else [])
         folder = settings.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linkspan-dev-")))
         engine = await Catalog.open(await _store(settings.data_dir, stack))
@@ -91,6 +91,17 @@ async def run_dev(
                 await core.entropy.wait_told(1.0)
                 task_status.started(Running(plain.address, listeners[-1].address))
             nursery.cancel_scope.cancel()
+
+
+def _listening(stack: AsyncExitStack, listen: Callable[[str], ListenerT], port: int, flag: str) -> ListenerT:
+    """What `listen` makes of a port of loopback, closed at the end."""
+    try:
+        made = listen(f"{LOOPBACK}:{port}")
+    except OSError as error:
+        raise ListenError(f"cannot listen on {LOOPBACK}:{port}: {error.strerror}: choose another {flag}") from error
+    sock: Any = getattr(made, "socket", made)
+    stack.callback(sock.close)
+    return made
 
 
 def _core(settings: DevSettings, catalog_app: App, stop: trio.Event) -> Core:

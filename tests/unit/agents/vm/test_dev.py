@@ -9,6 +9,7 @@ import trio
 
 from agents.vm.api.call import CallError
 from agents.vm.dev import AppCall, DevSettings, filter_items, run_dev
+from agents.vm.host.serve import ListenError, listen_loopback
 from agents.vm.local.registrar import RegistrarError
 
 
@@ -64,6 +65,15 @@ async def test_what_was_registered_outlives_a_restart(tmp_path: Path, nursery: t
         stop.set()
         with trio.fail_after(10):
             await over.wait()
+
+
+async def test_a_taken_port_is_said_with_the_flag_to_change_it() -> None:
+    """One line, before anything is written."""
+    with listen_loopback("127.0.0.1:0") as taken:
+        port = taken.getsockname()[1]
+        for settings, flag in ((DevSettings(port, 0), "--http-port"), (DevSettings(0, port), "--mesh-port")):
+            with pytest.raises(ListenError, match=flag):
+                await run_dev(settings, trio.Event())
 
 
 def test_filters_speak_consuls_language() -> None:
