@@ -11,6 +11,9 @@ from tests.fakes.catalog_site import Site
 QUIET_S = 0.15
 """How long a query must sleep to count as not woken; wake-ups take a few milliseconds."""
 
+WAKE_S = 5.0
+"""How long a wake-up may take on a busy machine before it counts as none."""
+
 
 def service(name: str, **fields: Any) -> dict[str, Any]:
     return {"Service": {"Service": name, **fields}}
@@ -23,8 +26,10 @@ async def until_parked(site: Site) -> None:
             await trio.sleep(0.001)
 
 
-async def woken(site: Site, path: str, act: Callable[[], Awaitable[Any]], index: int | None = None) -> int | None:
-    """Block on `path`, act, and return the index of the answer; None if the query slept on."""
+async def woken(
+    site: Site, path: str, act: Callable[[], Awaitable[Any]], index: int | None = None, *, quiet: bool = False
+) -> int | None:
+    """Block on `path`, act, and return the index of the answer; None if the query slept on. `quiet`: it should."""
     index = await site.index_of(path) if index is None else index
     answers: list[int] = []
     answered = trio.Event()
@@ -39,7 +44,7 @@ async def woken(site: Site, path: str, act: Callable[[], Awaitable[Any]], index:
         nursery.start_soon(block)
         await until_parked(site)
         await act()
-        with trio.move_on_after(QUIET_S):
+        with trio.move_on_after(QUIET_S if quiet else WAKE_S):
             await answered.wait()
         nursery.cancel_scope.cancel()
     return answers[0] if answers else None
@@ -64,14 +69,14 @@ async def test_an_old_index_answers_at_once(web: Site) -> None:
     assert int(answer.headers["X-Consul-Index"]) > 1
 
 
-@pytest.mark.parametrize(("path", "stretch"), [("catalog/service/web", 1 / 16), ("health/service/web", 0)])
-async def test_a_wait_ends_with_the_same_answer_and_index(web: Site, path: str, stretch: float) -> None:
-    """Within 0 to a sixteenth more than asked for, none where Consul streams; the index does not move."""
+@pytest.mark.parametrize("path", ["catalog/service/web", "health/service/web"])
+async def test_a_wait_ends_with_the_same_answer_and_index(web: Site, path: str) -> None:
+    """The index does not move."""
     index = await web.index_of(f"/v1/{path}")
     start_s = trio.current_time()
     answer = await web.get(f"/v1/{path}?index={index}&wait=200ms")
     took_s = trio.current_time() - start_s
-    assert 0.2 <= took_s < 0.2 + 0.2 * stretch + 0.1
+    assert 0.2 <= took_s < 2  # to the letter under virtual time: tests/unit/catalog/api/test_blocking.py
     assert int(answer.headers["X-Consul-Index"]) == index
     assert len(answer.json()) == 1
 
@@ -120,12 +125,17 @@ async def test_who_wakes(web: Site, path: str, wakes: set[str]) -> None:
     """Each change wakes exactly those whose result could have changed."""
     for name, change in CHANGES.items():
         body = {"Address": "192.0.2.1", "SkipNodeUpdate": True, **change}
-        index = await woken(web, f"/v1/{path}", lambda body=body: web.put("/v1/catalog/register", body))
+        index = await woken(
+            web, f"/v1/{path}", lambda body=body: web.put("/v1/catalog/register", body), quiet=name not in wakes
+        )
         assert (index is not None) == (name in wakes), name
 
 
 async def test_an_equal_registration_wakes_nobody(web: Site) -> None:
-    assert await woken(web, "/v1/health/service/web", lambda: web.register("n1", **service("web", Port=80))) is None
+    assert (
+        await woken(web, "/v1/health/service/web", lambda: web.register("n1", **service("web", Port=80)), quiet=True)
+        is None
+    )
 
 
 async def test_a_check_whose_output_changes_wakes(web: Site) -> None:
@@ -146,7 +156,7 @@ async def test_a_missing_service_stays_quiet(web: Site) -> None:
     """Also when another service goes; and wakes when it comes."""
     path = "/v1/health/service/missing"
     gone = {"Node": "n1", "ServiceID": "other"}
-    assert await woken(web, path, lambda: web.put("/v1/catalog/deregister", gone)) is None
+    assert await woken(web, path, lambda: web.put("/v1/catalog/deregister", gone), quiet=True) is None
     assert await woken(web, path, lambda: web.register("n1", **service("missing"))) is not None
 
 
@@ -170,7 +180,7 @@ async def intention(site: Site, source: str, destination: str, action: str) -> N
 async def test_intention_match_sleeps_through_what_does_not_match(site: Site) -> None:
     await intention(site, "web", "api", "allow")
     path = "/v1/connect/intentions/match?by=destination&name=api"
-    assert await woken(site, path, lambda: intention(site, "web", "db", "allow")) is None
+    assert await woken(site, path, lambda: intention(site, "web", "db", "allow"), quiet=True) is None
     assert await woken(site, path, lambda: intention(site, "web", "api", "deny")) is not None
     assert await woken(site, path, lambda: intention(site, "*", "*", "deny")) is not None
 
@@ -180,7 +190,7 @@ async def test_a_match_by_source_sleeps_on_the_same_result_and_returns_a_higher_
     await intention(site, "web", "api", "allow")
     path = "/v1/connect/intentions/match?by=source&name=web"
     before = await site.index_of(path)
-    assert await woken(site, path, lambda: intention(site, "x", "y", "allow"), before) is None
+    assert await woken(site, path, lambda: intention(site, "x", "y", "allow"), before, quiet=True) is None
     answer = await site.get(f"{path}&index={before}&wait=10ms")
     assert int(answer.headers["X-Consul-Index"]) > before
 
@@ -195,7 +205,7 @@ async def test_a_missing_config_entry_sleeps_and_wakes(site: Site) -> None:
         body = {"Kind": "service-defaults", "Name": name, "Protocol": "http"}
         assert (await site.put("/v1/config", body)).text == "true"
 
-    assert await woken(site, path, lambda: write("other")) is None
+    assert await woken(site, path, lambda: write("other"), quiet=True) is None
     assert await woken(site, path, lambda: write("web")) is not None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ WRITERS = 8
 
 
 @asynccontextmanager
-async def catalog_process(data: Path) -> AsyncIterator[tuple[trio.Process, str]]:
+async def catalog_process(data: Path, **environment: str) -> AsyncIterator[tuple[trio.Process, str]]:
     """A `linkspan catalog` on free ports over `data`, and the URL of its plain port."""
     process = await trio.lowlevel.open_process(
         [
@@ -33,6 +34,7 @@ async def catalog_process(data: Path) -> AsyncIterator[tuple[trio.Process, str]]
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     try:
         assert process.stdout is not None
@@ -99,3 +101,31 @@ async def test_every_acknowledged_registration_survives(tmp_path: Path) -> None:
                     nursery.start_soon(kill_after, process, acknowledged, 1 + round_ * REGISTRATIONS // (ROUNDS + 2))
             assert len(acknowledged) < REGISTRATIONS
             kept |= set(acknowledged)
+
+
+@pytest.mark.slow
+async def test_a_stop_is_graceful_and_told(tmp_path: Path) -> None:
+    """SIGTERM: who waits is answered, systemd is told, the exit code is 0, and the data opens at once again."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(5)
+        async with catalog_process(tmp_path / "data", NOTIFY_SOCKET=str(tmp_path / "notify")) as (process, url):
+            assert await trio.to_thread.run_sync(supervisor.recv, 100) == b"READY=1"
+            answers: list[int] = []
+
+            async def wait() -> None:
+                async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+                    index = (await client.get("/v1/catalog/nodes")).headers["X-Consul-Index"]
+                    answer = await client.get(f"/v1/catalog/nodes?index={index}&wait=60s")
+                    answers.append(answer.status_code)
+
+            with trio.fail_after(15):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(wait)
+                    await trio.sleep(0.5)
+                    process.terminate()
+                    assert await process.wait() == 0
+            assert answers == [200]
+            assert supervisor.recv(100) == b"STOPPING=1"
+    async with catalog_process(tmp_path / "data"):
+        pass
