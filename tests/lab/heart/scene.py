@@ -134,7 +134,11 @@ def _reported(made: Scene) -> Iterator[None]:
 
 
 def _journal(host: Machine) -> str:
-    return host.run(["journalctl", "-b", "--no-pager", "-o", "short-precise", "-n", "80"]).stdout
+    """What our units said; of the access logs, which a waiting test fills, only the end."""
+    command = ["journalctl", "-b", "--no-pager", "-o", "short-precise", "-n", "1000", "-u", "linkspan-*"]
+    lines = host.run(command).stdout.splitlines()
+    entries = [line for line in lines if '{"time"' in line][-4:]
+    return "\n".join(line for line in lines if line in entries or '{"time"' not in line)
 
 
 def _try(tell: Callable[[], str]) -> str:
