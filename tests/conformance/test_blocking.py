@@ -1,6 +1,7 @@
 """Blocking queries to the letter (reference: blocking-query semantics, measured traps), over a real socket."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,9 +126,8 @@ async def test_who_wakes(web: Site, path: str, wakes: set[str]) -> None:
     """Each change wakes exactly those whose result could have changed."""
     for name, change in CHANGES.items():
         body = {"Address": "192.0.2.1", "SkipNodeUpdate": True, **change}
-        index = await woken(
-            web, f"/v1/{path}", lambda body=body: web.put("/v1/catalog/register", body), quiet=name not in wakes
-        )
+        act = partial(web.put, "/v1/catalog/register", body)
+        index = await woken(web, f"/v1/{path}", act, quiet=name not in wakes)
         assert (index is not None) == (name in wakes), name
 
 

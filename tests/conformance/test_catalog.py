@@ -192,8 +192,8 @@ async def test_what_python_consul2_sends_is_understood(site: Any) -> None:
     """Lower-case keys, its own spelling of SkipNodeUpdate."""
     body = {"node": "n1", "address": "192.0.2.1", "service": {"service": "web", "id": "w", "tags": None}}
     assert (await site.put("/v1/catalog/register", body)).text == "true"
-    body = {"node": "n1", "address": "", "skipnodeupdate": True, "check": {"name": "c", "status": "passing"}}
-    assert (await site.put("/v1/catalog/register", body)).text == "true"
+    update = {"node": "n1", "address": "", "skipnodeupdate": True, "check": {"name": "c", "status": "passing"}}
+    assert (await site.put("/v1/catalog/register", update)).text == "true"
     assert (await site.put("/v1/catalog/deregister", {"node": "n1", "serviceid": "w"})).text == "true"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-ENTRIES = [
+ENTRIES: list[dict[str, Any]] = [
     {"Kind": "service-defaults", "Name": "web", "Protocol": "http"},
     {
         "Kind": "service-router",

@@ -62,11 +62,11 @@ def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False) -
     if consistent and (stale or cached):
         other = "stale" if stale else "cached"
         raise BadRequestError(f"Cannot specify ?{other} with ?consistent, conflicting semantics.")
-    index = _index(_first(values, "index"))
+    index, wait_s = _index(_first(values, "index")), _wait_s(_first(values, "wait"))
     return Query(
         values=values,
         index=index,
-        wait_s=_wait_s(_first(values, "wait")) if index else 0.0,
+        wait_s=wait_s if index else 0.0,
         consistency="stale" if stale else "consistent" if consistent else "leader",
         cached=cached,
         pretty="pretty" in values,

@@ -41,6 +41,7 @@ def test_blocking_parameters(raw: str, index: int, wait_s: float) -> None:
         ("index=x", "Invalid index"),
         ("index=-1", "Invalid index"),
         ("index=1&wait=10", "Invalid wait"),
+        ("wait=soon", "Invalid wait"),
         ("index=1&wait=soon", "Invalid wait"),
         ("index=1&wait=-5s", "Invalid wait"),
         ("stale&consistent", "conflicting semantics"),

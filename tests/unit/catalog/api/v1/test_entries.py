@@ -1,5 +1,7 @@
 """Config endpoints as handlers: compare-and-set, and one judge at a time."""
 
+from typing import Any
+
 import msgspec
 import pytest
 import trio
@@ -9,6 +11,7 @@ from catalog.api.v1.entries import EntryEndpoints
 from catalog.compile.config_entries import ConfigEntryError
 from tests.fakes.catalog_calls import make_call, open_api
 
+WEB: Any = {"kind": "service-defaults", "name": "web"}
 DEFAULTS = {"Kind": "service-defaults", "Name": "web", "Protocol": "http"}
 SPLITTER = {"Kind": "service-splitter", "Name": "web", "Splits": [{"Weight": 100}]}
 
@@ -23,9 +26,8 @@ async def test_a_cas_that_is_no_index_is_refused(cas: str) -> None:
 async def test_deleting_says_whether_only_if_compared() -> None:
     async with open_api() as api:
         entries = EntryEndpoints(api)
-        path = {"kind": "service-defaults", "name": "web"}
-        assert (await entries.delete(make_call("DELETE", **path))).body == b"{}"
-        assert (await entries.delete(make_call("DELETE", "cas=7", **path))).body in {b"true", b"false"}
+        assert (await entries.delete(make_call("DELETE", **WEB))).body == b"{}"
+        assert (await entries.delete(make_call("DELETE", "cas=7", **WEB))).body in {b"true", b"false"}
 
 
 async def test_two_writes_that_contradict_are_judged_one_after_the_other() -> None:
