@@ -40,9 +40,9 @@ A mesh of two networks is up: web in {NETWORKS[0].name} calls api and db in {NET
 Try:
   curl -s http://{API}/hello
   .venv/bin/linkspan services
-  {token} .venv/bin/linkspan intention create web api --deny
+  {token} .venv/bin/linkspan intention create web api --deny --replace
   curl -s -o /dev/null -w '%{{http_code}}\\n' http://{API}/
-  {token} .venv/bin/linkspan intention create web api --allow
+  {token} .venv/bin/linkspan intention create web api --allow --replace
 
 Ctrl-C stops everything.
 """
