@@ -5,8 +5,9 @@ out what is to be written. Any bytes give events or a `Failed` that says what th
 is a GOAWAY, and the connection is to be closed. Frame layout and codes: `mesh.wire.trunk_frames`.
 
 Bounds, each with what happens when it is reached: a stream's and the trunk's window (more is the peer's error), streams
-open at once (refused, then the peer's error), bytes of heads held (refused), resets without work done (the peer's error), one answer to
-PING at a time. What this side wants to send waits per stream and leaves in turn, a frame each; `out.has_room` tells
+open at once (refused, then the peer's error), bytes of heads held (refused), resets without work done (the peer's error), answers that
+the peer does not read (its error), one answer to PING at a time. What this side wants to send waits per stream and
+leaves in turn, a frame each; `out.has_room` tells
 a sender when to stop.
 """
 
@@ -110,7 +111,8 @@ class Trunk:
     @property
     def is_full(self) -> bool:
         """Whether no stream can be opened now."""
-        return self.is_leaving or len(self.streams) >= self.limits.max_streams
+        # A peer that does not read gets no new streams: their heads would wait without bound.
+        return self.is_leaving or len(self.streams) >= self.limits.max_streams or self.out.is_congested
 
     def reset(self, stream: Stream, code: Code) -> None:
         """End both sides now; what waits is dropped. On a closed stream nothing."""
@@ -159,6 +161,8 @@ class Trunk:
         size, at = len(data), 0
         unpack, handlers = HEADER.unpack_from, self._HANDLERS
         try:
+            if self.out.unread_bytes > self.limits.max_unread_bytes:
+                raise TrunkError(Code.FLOOD, "frames are sent, but the answers to them are not read")  # noqa: TRY301 - caught below, where every violation ends
             while size - at >= HEADER_BYTES:
                 stream_id, kind, flags, length = unpack(data, at)
                 if length > MAX_PAYLOAD_BYTES or not OPEN <= kind <= GOAWAY:

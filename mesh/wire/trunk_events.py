@@ -20,6 +20,7 @@ class TrunkLimits(msgspec.Struct, frozen=True):
     max_idle_resets: int = 1000
     stream_queue_bytes: int = 64 * 1024
     trunk_queue_bytes: int = 1024 * 1024
+    max_unread_bytes: int = 4 * 1024 * 1024
 
 
 FIELD_COST_BYTES = 128

@@ -23,6 +23,8 @@ from mesh.wire.trunk_frames import (
     U16,
 )
 
+_JOINED_BYTES = 2048
+
 
 class Outbox:
     """The sending half. `ended` is called with each stream whose side has ended here."""
@@ -70,7 +72,12 @@ class Outbox:
                 self._end(stream)
             return
         if size:
-            stream.queue.append(memoryview(bytes(data)))
+            queue = stream.queue
+            if queue and len(queue[-1]) + size <= _JOINED_BYTES:
+                # Many small pieces would take far more memory than their bytes, which are what is bounded.
+                queue[-1] = memoryview(bytes(queue[-1]) + data)
+            else:
+                queue.append(memoryview(bytes(data)))
             stream.queued_bytes += size
             self._queued_bytes += size
         stream.end_queued = stream.end_queued or end
@@ -95,6 +102,11 @@ class Outbox:
             stream.is_waiting = True
             self._waiting.append(stream)
         return False
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of frames that no window holds back and that `take` was not asked for yet."""
+        return self._out_bytes
 
     @property
     def is_congested(self) -> bool:
