@@ -98,7 +98,7 @@ def _definition(service: HostService) -> dict[str, Any]:
 def _proxy(service: HostService) -> dict[str, Any]:
     return {
         "network": NETWORK,
-        "inbound": f"{APP_LAN}:{service.inbound}",
+        "inbound": f"0.0.0.0:{service.inbound}",
         "app": f"127.0.0.1:{service.port}",
         "admin": f"127.0.0.1:{service.admin}",
         "upstream": [f"{name}=127.0.0.1:{port}" for name, port in service.upstreams],

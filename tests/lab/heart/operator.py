@@ -56,6 +56,10 @@ class Operator:
         """The nodes on which a service is healthy, as the health endpoint says."""
         return [entry["Node"]["Node"] for entry in self.get(f"/v1/health/service/{service}?passing")]
 
+    def callable(self, service: str) -> list[str]:
+        """The nodes on which a service's proxy is healthy too: what callers in the mesh are told."""
+        return [entry["Node"]["Node"] for entry in self.get(f"/v1/health/connect/{service}?passing")]
+
     def token(self, node: str, network: str, *, services: Sequence[str] = (), gateway: bool = False) -> dict[str, str]:
         """A one-time token for a machine with the pin of the root to trust: `{"Token", "CaPin", ...}`."""
         grants = [word for service in services for word in ("--service", service)] + ["--gateway"] * gateway

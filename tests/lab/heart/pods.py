@@ -14,7 +14,7 @@ RELEASE = "linkspan"
 NETWORK = "k8s-east"
 IMAGE = "linkspan:lab"
 APP_FILES = "heart-app"
-INBOUND_PORT = 20000
+INBOUND_PORT, METRICS_PORT = 20000, 20200
 
 _LOCKED: Json = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -98,6 +98,7 @@ def _proxy(service: PodService) -> Json:
         "--gateway-mode=local",
         "--access-log=-",
         f"--inbound=0.0.0.0:{INBOUND_PORT}",
+        f"--metrics=0.0.0.0:{METRICS_PORT}",
         f"--app=127.0.0.1:{service.port}",
         *(f"--upstream={name}=127.0.0.1:{port}" for name, port in service.upstreams),
     ]
@@ -107,5 +108,5 @@ def _proxy(service: PodService) -> Json:
         {"name": "state", "mountPath": "/var/lib"},
         {"name": "tmp", "mountPath": "/tmp"},
     ]
-    probe = {"tcpSocket": {"port": INBOUND_PORT}, "periodSeconds": 1}
+    probe = {"httpGet": {"path": "/ready", "port": METRICS_PORT}, "periodSeconds": 1}
     return _container("proxy") | {"args": args, "volumeMounts": mounts, "readinessProbe": probe}
