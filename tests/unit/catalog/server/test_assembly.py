@@ -123,8 +123,8 @@ async def test_a_stop_leaves_no_descriptor_and_no_task(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count, no paths
     async with catalog(settings(tmp_path)):
         pass
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - same
-    assert trio.lowlevel.current_statistics().tasks_living == tasks
+    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - same
+    assert trio.lowlevel.current_statistics().tasks_living <= tasks
 
 
 async def test_the_own_registration_is_what_clients_of_consul_expect() -> None:

@@ -49,8 +49,8 @@ async def test_hung_up_long_polls_leave_nothing() -> None:
             await until(lambda: site.server.connections == 0)
             assert len(site.api.parking) == 0
             assert site.engine.waiting == 0
-            assert descriptors() == open_before
-            assert trio.lowlevel.current_statistics().tasks_living == tasks
+            assert descriptors() <= open_before
+            assert trio.lowlevel.current_statistics().tasks_living <= tasks
 
 
 async def test_an_abrupt_end_leaves_nothing_either() -> None:
