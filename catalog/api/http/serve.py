@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _STARVED_PAUSE_S = 0.1
+_TCP_ESTABLISHED = 1
+"""The first byte of Linux's `tcp_info` while neither side has closed (include/net/tcp_states.h)."""
 _TOO_MANY = b"Too many connections from this address: close some, or raise the catalog's limit"
 _REFUSAL = (
     b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
@@ -53,6 +55,7 @@ class Limits(msgspec.Struct, frozen=True):
     idle_s: float = 60.0
     handshake_s: float = 10.0
     graceful_s: float = 5.0
+    sweep_s: float = 5.0
     backlog: int = 1024
 
 
@@ -136,6 +139,7 @@ class Server:
         self._config = _anycorn_config(limits)
         self._context = WorkerContext(None)
         self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(app)))
+        self._lines: set[_EndsWithItsPeer] = set()
         self._open: Counter[str] = Counter()
         self._refusals = 0
 
@@ -161,6 +165,7 @@ class Server:
             async with trio.open_nursery() as accepting:
                 for listener in self._listeners:
                     accepting.start_soon(self._accept, listener, connections)
+                accepting.start_soon(self._sweep)
                 task_status.started()
                 await stop.wait()
                 accepting.cancel_scope.cancel()
@@ -225,7 +230,19 @@ class Server:
         state = ConnectionState({STATE_KEY: connection})
         serve_stream = tcp_server_handler(self._app, self._config, self._context, state)
         with trio.CancelScope() as scope:
-            await serve_stream(_EndsWithItsPeer(stream, scope))
+            line = _EndsWithItsPeer(stream, scope)
+            self._lines.add(line)
+            try:
+                await serve_stream(line)
+            finally:
+                self._lines.discard(line)
+
+    async def _sweep(self) -> None:
+        """End the connections whose peer went while nobody read from them: a request behind one that blocks hides its end."""
+        while True:
+            await trio.sleep(self._limits.sweep_s)
+            for line in tuple(self._lines):
+                line.end_if_gone()
 
 
 class _EndsWithItsPeer:
@@ -237,18 +254,32 @@ class _EndsWithItsPeer:
     def __init__(self, stream: Any, scope: trio.CancelScope) -> None:
         self._stream = stream
         self._scope = scope
+        self._reading = False
         self.send = stream.send
         self.send_eof = stream.send_eof
         self.aclose = stream.aclose
         self.extra = stream.extra
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
+        self._reading = True
         try:
             data: bytes = await self._stream.receive(max_bytes)
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._scope.cancel()
             raise
+        finally:
+            self._reading = False
         return data
+
+    def end_if_gone(self) -> None:
+        """End the connection if nobody reads from it and the kernel knows that its peer has closed or reset it (Linux)."""
+        if self._reading:
+            return
+        sock = self._stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+        if sock.family == socket.AF_UNIX or sock.fileno() < 0:
+            return
+        if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED:
+            self._scope.cancel()
 
 
 def _peer(stream: anyio.abc.SocketStream) -> str:

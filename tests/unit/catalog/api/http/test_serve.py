@@ -67,6 +67,22 @@ async def test_an_abrupt_end_leaves_nothing_either() -> None:
         await until(lambda: len(site.api.parking) == 0)
 
 
+async def test_a_hang_up_behind_a_second_request_is_seen_too() -> None:
+    """A client that pipelines a request behind its long poll and goes: nobody reads its end, so it is looked for."""
+    async with open_site(everyone_operates=True, limits=Limits(sweep_s=0.05)) as site:
+        await site.register("n1", Service={"Service": "web"})
+        index = await site.index_of("/v1/health/service/web")
+        stays, goes = await connect(site), await connect(site)
+        for stream in (stays, goes):
+            await stream.send_all(BLOCKING % index * 3)
+        await until(lambda: len(site.api.parking) == 2)
+        await goes.aclose()
+        await until(lambda: len(site.api.parking) == 1)
+        await trio.sleep(0.2)
+        assert len(site.api.parking) == 1
+        await stays.aclose()
+
+
 async def test_one_address_holds_so_many_connections() -> None:
     """The next one gets 429 and a text; when one goes, there is room again."""
     limits = Limits(connections_per_address=3)
