@@ -26,8 +26,8 @@ _log = logging.getLogger("linkspan.proxy")
 class StreamOwner(Protocol):
     """Who a stream belongs to. After `on_reset`, or the end of both sides, nothing more is called."""
 
-    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
-        """A response's head came."""
+    def on_head(self, event: Headed) -> None:
+        """A response's head came, with its body or the first of it."""
 
     def on_data(self, data: Bytes, *, end: bool) -> None:
         """Bytes came; valid only during the call. Say `Link.consumed` once they are passed on."""
@@ -45,7 +45,7 @@ class StreamOwner(Protocol):
 class Nobody:
     """The owner of streams that nobody is interested in any more."""
 
-    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+    def on_head(self, event: Headed) -> None:
         """Ignore it."""
 
     def on_data(self, data: Bytes, *, end: bool) -> None:
@@ -85,7 +85,7 @@ class Link:
 
     __slots__ = (
         "_fd",
-        "_is_dirty",
+        "is_dirty",
         "_keeper",
         "_mask",
         "_ring",
@@ -103,7 +103,7 @@ class Link:
         self._fd = sock.fileno()
         self._keeper = keeper
         self._mask = READ
-        self._is_dirty = False
+        self.is_dirty = False
         self._unsent = memoryview(b"")
         self.trunk = trunk
         self.is_closed = False
@@ -121,14 +121,14 @@ class Link:
 
     def touch(self) -> None:
         """Something was queued: write it at the end of the turn."""
-        if not self._is_dirty and not self.is_closed:
-            self._is_dirty = True
+        if not self.is_dirty and not self.is_closed:
+            self.is_dirty = True
             self._ring.on_turn_end(self.flush)
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Bytes of a stream were passed on."""
         self.trunk.consumed(stream, size)
-        if not self._is_dirty and self.trunk.out.has_output:
+        if not self.is_dirty and self.trunk.out.has_output:
             self.touch()
 
     def reset(self, stream: Stream, code: Code) -> None:
@@ -187,7 +187,7 @@ class Link:
             if size < _TLS_RECORD_BYTES:
                 # Less than a full record: there is hardly another one; if there is, the ring comes back.
                 break
-        if not self._is_dirty and self.trunk.out.has_output:
+        if not self.is_dirty and self.trunk.out.has_output:
             self.touch()
 
     def _dispatch(self, event: Event) -> None:
@@ -196,7 +196,7 @@ class Link:
             if kind is Data:
                 event.stream.owner.on_data(event.data, end=event.end)  # type: ignore[union-attr]
             elif kind is Headed:
-                event.stream.owner.on_head(event.status, event.block, end=event.end)  # type: ignore[union-attr]
+                event.stream.owner.on_head(event)  # type: ignore[union-attr]
             elif kind is Opened:
                 event.stream.owner = NOBODY  # type: ignore[union-attr]
                 self._keeper.on_opened(self, event)  # type: ignore[arg-type]
@@ -229,7 +229,7 @@ class Link:
 
     def flush(self) -> None:
         """Write what is queued, as far as the socket takes it."""
-        self._is_dirty = False
+        self.is_dirty = False
         if self.is_closed:
             return
         if not self._write():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mesh.proxy.link import NOBODY, Link
 from mesh.transport.relay import reset
 from mesh.transport.ring import READ, WRITE, Ring
-from mesh.wire.trunk_events import Bytes, Stream
+from mesh.wire.trunk_events import Bytes, Headed, Stream
 from mesh.wire.trunk_frames import Code
 
 _READ_BYTES = 64 * 1024
@@ -153,7 +153,7 @@ class StreamPipe:
 
     # -- for the link --
 
-    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+    def on_head(self, event: Headed) -> None:
         """Cannot come: the trunk refuses heads on TCP streams."""
 
     def on_data(self, data: Bytes, *, end: bool) -> None:

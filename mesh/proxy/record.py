@@ -1,7 +1,12 @@
 """What is told of each request and each stream that ended: metrics and one line of the access log."""
 
-from mesh.telemetry.access_log import AccessLog
+from typing import Protocol
+
+import msgspec
+
+from mesh.telemetry.access_log import AccessLog, Entry, encode_text
 from mesh.telemetry.metrics import Metrics, RequestSeries, StreamSeries
+from mesh.transport.ring import Ring
 
 ALLOW = "allow"
 DENY = "deny"
@@ -9,129 +14,159 @@ REVOKED = "revoked"
 MALFORMED = "malformed"
 
 _MAX_PATH_CHARACTERS = 1024
+_MAX_TAILS = 4096
 
 
-class Outcome:
-    """How a request ended, filled in by its exchange."""
+class Told(Protocol):
+    """An exchange as the record sees it. `path` is canonical: it holds nothing that JSON would escape. `trace` is a traceparent."""
 
-    __slots__ = ("decision", "endpoint", "error", "received_bytes", "rule", "sent_bytes", "status")
+    pair: "Pair"
+    method: bytes
+    path: bytes
+    status: int
+    started_s: float
+    received_bytes: int
+    sent_bytes: int
+    decision: str
+    rule: str
+    endpoint: str
+    error: str
+    trace: bytes
 
-    def __init__(self) -> None:
-        self.status = 0
-        self.received_bytes = 0
-        self.sent_bytes = 0
-        self.decision = ALLOW
-        self.rule = ""
-        self.endpoint = ""
-        self.error = ""
+
+class Brief(msgspec.Struct):
+    """What is told of something that never became an exchange, or is a TCP stream. Times are on the ring's clock."""
+
+    pair: "Pair"
+    started_s: float
+    method: bytes = b""
+    path: bytes = b""
+    status: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    decision: str = ALLOW
+    rule: str = ""
+    endpoint: str = ""
+    error: str = ""
 
 
 class Recorder:
-    """Tells of one side's requests: `reporter` is `source` (outbound) or `destination` (inbound).
+    """Tells of one side: `reporter` is `source` (outbound) or `destination` (inbound)."""
 
-    `destination` and `source` are names from the catalog or from a verified certificate.
-    """
-
-    def __init__(self, reporter: str, metrics: Metrics, log: AccessLog) -> None:
+    def __init__(self, reporter: str, ring: Ring, metrics: Metrics, log: AccessLog) -> None:
         self.reporter = reporter
         self.metrics = metrics
+        self._ring = ring
         self._log = log
         self._is_logged = log.is_wanted
+        self._tails: dict[tuple[str, str, str, str], bytes] = {}
 
-    def series(self, source: str, destination: str) -> RequestSeries:
-        """The request metrics of a pair, to be kept by who counts often."""
-        return self.metrics.request_series(self.reporter, source, destination)
-
-    def stream_series(self, source: str, destination: str) -> StreamSeries:
-        """The stream metrics of a pair."""
-        return self.metrics.stream_series(self.reporter, source, destination)
-
-    def request(
-        self, pair: "Pair", outcome: Outcome, line: tuple[bytes, bytes], trace_id: str, times: tuple[float, float]
-    ) -> None:
-        """A request ended. `line` is method and path, `times` start and end in seconds on the ring's clock."""
-        duration_s = times[1] - times[0]
-        pair.requests.count(outcome.status, duration_s, outcome.received_bytes, outcome.sent_bytes)
+    def request(self, told: Told) -> None:
+        """A request ended; the hot path."""
+        now_s = self._ring.now_s
+        pair = told.pair
+        duration_s = now_s - told.started_s
+        (pair.requests or pair.make_requests()).count(told.status, duration_s, told.received_bytes, told.sent_bytes)
         if self._is_logged:
-            self._log.add(
-                (
-                    times[1],
-                    self.reporter,
-                    pair.source,
-                    pair.destination,
-                    "http/1.1",
-                    line[0].decode("latin-1"),
-                    line[1][:_MAX_PATH_CHARACTERS].decode("latin-1"),
-                    outcome.status,
-                    round(duration_s * 1000, 3),
-                    outcome.received_bytes,
-                    outcome.sent_bytes,
-                    outcome.decision,
-                    outcome.rule,
-                    outcome.endpoint,
-                    trace_id,
-                    outcome.error,
+            log = self._log
+            about = (told.decision, told.rule, told.endpoint, told.error)
+            tail = self._tails.get(about)
+            log.add(
+                b'{"time":"%b%b%b","path":"%b","status":%d,"duration_ms":%.3f,"bytes_received":%d,"bytes_sent":%d,"trace_id":"%b"%b'
+                % (
+                    log.stamp if now_s == log.stamp_s else log.stamp_at(now_s),
+                    pair.request_start,
+                    told.method,
+                    told.path[:_MAX_PATH_CHARACTERS],
+                    told.status,
+                    duration_s * 1000,
+                    told.received_bytes,
+                    told.sent_bytes,
+                    told.trace[3:35],
+                    tail or self._make_tail(about),
                 )
             )
 
-    def stream(self, pair: "Pair", outcome: Outcome, times: tuple[float, float]) -> None:
+    def refused(self, brief: Brief) -> None:
+        """A request was answered without an exchange; its texts may hold anything."""
+        duration_s = self._ring.now_s - brief.started_s
+        (brief.pair.requests or brief.pair.make_requests()).count(brief.status, duration_s, 0, 0)
+        self._write(brief, "http/1.1")
+
+    def stream(self, brief: Brief) -> None:
         """A TCP stream ended."""
-        series = pair.streams
-        series.received_bytes.value += outcome.received_bytes
-        series.sent_bytes.value += outcome.sent_bytes
-        if self._is_logged:
-            self._log.add(
-                (
-                    times[1],
-                    self.reporter,
-                    pair.source,
-                    pair.destination,
-                    "tcp",
-                    "",
-                    "",
-                    0,
-                    round((times[1] - times[0]) * 1000, 3),
-                    outcome.received_bytes,
-                    outcome.sent_bytes,
-                    outcome.decision,
-                    outcome.rule,
-                    outcome.endpoint,
-                    "",
-                    outcome.error,
-                )
-            )
+        series = brief.pair.streams
+        series.received_bytes.value += brief.received_bytes
+        series.sent_bytes.value += brief.sent_bytes
+        self._write(brief, "tcp")
 
-    def denied(self, source: str, destination: str) -> None:
+    def denied(self, pair: "Pair") -> None:
         """Policy said no."""
-        self.metrics.denied.child(source, destination).value += 1
+        self.metrics.denied.child(pair.source, pair.destination).value += 1
 
-    def revoked(self, source: str, destination: str) -> None:
+    def revoked(self, pair: "Pair") -> None:
         """A live stream was cut."""
-        self.metrics.revoked.child(source, destination).value += 1
+        self.metrics.revoked.child(pair.source, pair.destination).value += 1
+
+    def _write(self, brief: Brief, protocol: str) -> None:
+        if not self._is_logged:
+            return
+        now_s, pair = self._ring.now_s, brief.pair
+        entry = Entry(
+            self._log.stamp_at(now_s).decode(),
+            self.reporter,
+            pair.source,
+            pair.destination,
+            protocol,
+            brief.method.decode("latin-1"),
+            brief.path[:_MAX_PATH_CHARACTERS].decode("latin-1"),
+            brief.status,
+            round((now_s - brief.started_s) * 1000, 3),
+            brief.received_bytes,
+            brief.sent_bytes,
+            "",
+            brief.decision,
+            brief.rule,
+            brief.endpoint,
+            brief.error,
+        )
+        self._log.add(msgspec.json.encode(entry) + b"\n")
+
+    def _make_tail(self, about: tuple[str, str, str, str]) -> bytes:
+        """The end of a line, which few texts make up; kept for the next one."""
+        if len(self._tails) >= _MAX_TAILS:
+            self._tails.clear()
+        decision, rule, endpoint, error = map(encode_text, about)
+        tail = b',"decision":%b,"rule":%b,"endpoint":%b,"error":%b}\n' % (decision, rule, endpoint, error)
+        self._tails[about] = tail
+        return tail
 
 
 class Pair:
-    """One source and one destination with their series."""
+    """One source and one destination, names from the catalog or from a verified certificate, with their series."""
 
-    __slots__ = ("_recorder", "_requests", "_streams", "destination", "source")
+    __slots__ = ("_metrics", "_reporter", "_streams", "destination", "request_start", "requests", "source")
 
     def __init__(self, recorder: Recorder, source: str, destination: str) -> None:
-        self._recorder = recorder
+        self._metrics = recorder.metrics
+        self._reporter = recorder.reporter
+        self._streams: StreamSeries | None = None
         self.source = source
         self.destination = destination
-        self._requests: RequestSeries | None = None
-        self._streams: StreamSeries | None = None
+        self.requests: RequestSeries | None = None
+        """Request metrics, once there was one."""
+        self.request_start = b'","reporter":%b,"source":%b,"destination":%b,"protocol":"http/1.1","method":"' % tuple(
+            map(encode_text, (recorder.reporter, source, destination))
+        )
 
-    @property
-    def requests(self) -> RequestSeries:
-        """Request metrics, made when first used."""
-        if self._requests is None:
-            self._requests = self._recorder.series(self.source, self.destination)
-        return self._requests
+    def make_requests(self) -> RequestSeries:
+        """The request metrics."""
+        self.requests = self._metrics.request_series(self._reporter, self.source, self.destination)
+        return self.requests
 
     @property
     def streams(self) -> StreamSeries:
         """Stream metrics, made when first used."""
         if self._streams is None:
-            self._streams = self._recorder.stream_series(self.source, self.destination)
+            self._streams = self._metrics.stream_series(self._reporter, self.source, self.destination)
         return self._streams

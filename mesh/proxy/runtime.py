@@ -83,9 +83,9 @@ class Proxy:
         )
         self._compute(ring)
         if settings.inbound is not None:
-            recorder = Recorder("destination", metrics, self._access_log)
+            recorder = Recorder("destination", ring, metrics, self._access_log)
             self._inbound = InboundSide(parts, settings.inbound, recorder, snapshot)
-        recorder = Recorder("source", metrics, self._access_log)
+        recorder = Recorder("source", ring, metrics, self._access_log)
         directory = Directory(parts, snapshot, settings.gateway_mode, metrics)
         self._outbound = OutboundSide(parts, settings.upstreams, recorder, directory, snapshot)
         return BoundPorts(self._inbound.port if self._inbound is not None else 0, self._outbound.ports)

@@ -1,11 +1,11 @@
 """The access log: one JSON line for each request and each TCP stream that ended.
 
-Lines are encoded in batches and written by a thread, so that a slow disk or pipe never holds the ring; what waits is
-bounded, and what does not fit is dropped and counted. Texts from clients are data in a JSON string, never format.
+Lines are written in batches by a thread, so that a slow disk or pipe never holds the ring; what waits is bounded, and what
+does not fit is dropped and counted. Texts from clients are data in a JSON string, never format.
 """
 
 import contextlib
-import datetime
+import datetime as dt
 import os
 import time
 from collections.abc import Callable
@@ -15,13 +15,9 @@ import trio
 
 from mesh.telemetry.metrics import Counter
 
-MAX_WAITING_BYTES = 4 * 1024 * 1024
-MAX_PATH_CHARACTERS = 1024
-_BATCH_ENTRIES = 64
+MAX_WAITING_LINES = 8192
 _EVERY_S = 0.25
-
-Draft = tuple[float, str, str, str, str, str, str, int, float, int, int, str, str, str, str, str]
-"""An entry as the ring hands it over: the fields of `Entry`, its time in seconds on the ring's clock."""
+_MANY_LINES = 1024
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -41,23 +37,34 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     duration_ms: float
     bytes_received: int
     bytes_sent: int
+    trace_id: str
     decision: str
     rule: str
     endpoint: str
-    trace_id: str
     error: str
 
 
+def encode_text(text: str) -> bytes:
+    """A text as a JSON string."""
+    return msgspec.json.encode(text)
+
+
 class AccessLog:
-    """Collects entries on the ring and writes them to `fd`; None drops everything (no log wanted)."""
+    """Collects lines on the ring and writes them to `fd`; None drops everything (no log wanted).
+
+    Times come from `clock`, the ring's, and are told in `wall_clock`'s.
+    """
 
     def __init__(self, fd: int | None, dropped: Counter | None = None) -> None:
         self._fd = fd
-        self._drafts: list[Draft] = []
-        self._waiting = bytearray()
-        self._encode = msgspec.json.Encoder().encode_lines
+        self._lines: list[bytes] = []
+        self._wake = trio.Event()
+        self._offset_s: float | None = None
         self._second = -1
-        self._second_text = ""
+        self._second_text = b""
+        self.stamp = b""
+        """The text of the time `stamp_s`, to be used again within a turn."""
+        self.stamp_s = -1.0
         self.dropped = Counter() if dropped is None else dropped
         self.clock: Callable[[], float] = trio.current_time
         self.wall_clock: Callable[[], float] = time.time
@@ -67,18 +74,37 @@ class AccessLog:
         """Whether anything is written at all."""
         return self._fd is not None
 
-    def add(self, draft: Draft) -> None:
-        """Take one entry; never blocks."""
-        self._drafts.append(draft)
-        if len(self._drafts) >= _BATCH_ENTRIES:
-            self._close_batch()
+    def stamp_at(self, now_s: float) -> bytes:
+        """RFC 3339 in UTC with milliseconds for a time on the ring's clock."""
+        if self._offset_s is None:
+            self._offset_s = self.wall_clock() - self.clock()
+        epoch_s = now_s + self._offset_s
+        second = int(epoch_s)
+        if second != self._second:
+            self._second = second
+            self._second_text = dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.").encode()
+        self.stamp_s = now_s
+        self.stamp = b"%b%03dZ" % (self._second_text, int((epoch_s - second) * 1000))
+        return self.stamp
+
+    def add(self, line: bytes) -> None:
+        """Take one line with its newline; never blocks."""
+        lines = self._lines
+        waiting = len(lines)
+        if waiting < MAX_WAITING_LINES:
+            lines.append(line)
+            if waiting == _MANY_LINES:
+                self._wake.set()
+        else:
+            self.dropped.value += 1
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until cancelled, then write what is left (for at most a second)."""
         task_status.started()
         try:
             while True:
-                await trio.sleep(_EVERY_S)
+                with trio.move_on_after(_EVERY_S):
+                    await self._wake.wait()
                 await self.flush()
         finally:
             with trio.move_on_after(1, shield=True):
@@ -86,37 +112,15 @@ class AccessLog:
 
     async def flush(self) -> None:
         """Write what waits now. A sink that is gone loses the lines, counted."""
-        self._close_batch()
-        fd, waiting = self._fd, self._waiting
-        if not waiting or fd is None:
+        self._wake = trio.Event()
+        self._offset_s = None
+        lines, self._lines = self._lines, []
+        if not lines or self._fd is None:
             return
-        self._waiting = bytearray()
         try:
-            await trio.to_thread.run_sync(_write_all, fd, bytes(waiting), abandon_on_cancel=True)
+            await trio.to_thread.run_sync(_write_all, self._fd, b"".join(lines), abandon_on_cancel=True)
         except OSError:
-            self.dropped.value += waiting.count(b"\n")
-
-    def _close_batch(self) -> None:
-        drafts = self._drafts
-        if not drafts:
-            return
-        self._drafts = []
-        if self._fd is None:
-            return
-        if len(self._waiting) > MAX_WAITING_BYTES:
-            self.dropped.value += len(drafts)
-            return
-        offset_s = self.wall_clock() - self.clock()
-        text = self._text
-        self._waiting += self._encode([Entry(text(draft[0] + offset_s), *draft[1:]) for draft in drafts])
-
-    def _text(self, epoch_s: float) -> str:
-        """RFC 3339 in UTC with milliseconds; the text of the running second is kept."""
-        second = int(epoch_s)
-        if second != self._second:
-            self._second = second
-            self._second_text = datetime.datetime.fromtimestamp(second, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        return f"{self._second_text}{int((epoch_s - second) * 1000):03}Z"
+            self.dropped.value += len(lines)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -6,8 +6,7 @@ is a GOAWAY, and the connection is to be closed. Frame layout and codes: `mesh.w
 
 Bounds, each with what happens when it is reached: a stream's and the trunk's window (more is the peer's error), streams
 open at once (refused, then the peer's error), bytes of heads held (refused), resets without work done (the peer's error), answers that
-the peer does not read (its error), one answer to PING at a time. What this side wants to send waits per stream and
-leaves in turn, a frame each; `out.has_room` tells
+the peer does not read (its error), one answer to PING at a time. What this side wants to send waits per stream and leaves in turn, a frame each; `out.has_room` tells
 a sender when to stop.
 """
 
@@ -29,10 +28,12 @@ from mesh.wire.trunk_events import (
 )
 from mesh.wire.trunk_frames import (
     FLAG_ACK,
+    FLAG_BODY,
     FLAG_END,
     FLAG_MORE,
     GOAWAY,
     HEAD,
+    HEAD_START,
     HEADER,
     HEADER_BYTES,
     MAX_HEAD_BYTES,
@@ -47,16 +48,17 @@ from mesh.wire.trunk_frames import (
     TRAILERS,
     TRUNK_WINDOW_BYTES,
     TWO_U32,
-    U16,
     U32,
     WINDOW,
     Code,
     OpenedRequest,
     TrunkError,
     decode_request,
-    encode_request,
 )
 from mesh.wire.trunk_outbox import Outbox
+
+_HEAD_START_BYTES = HEAD_START.size
+_HEAD_FLAGS = FLAG_END | FLAG_MORE | FLAG_BODY
 
 
 class Trunk:
@@ -94,18 +96,30 @@ class Trunk:
         self.out.frame(stream.id, OPEN, 0, bytes((PROTOCOL_TCP,)))
         return stream
 
-    def open_http(self, request: OpenedRequest, *, end: bool) -> Stream:
-        """Open an HTTP stream with its request head; `end`: without a body.
+    def open_http(self, head: bytes, *, end: bool, body: bytes = b"") -> Stream:
+        """Open an HTTP stream with a head from `encode_request` and the `body` that is there already; `end`: that is all of it.
 
         Raises:
             TrunkError: ours: the trunk takes no more streams, or the head does not fit.
         """
-        payload = encode_request(request)
-        if len(payload) > MAX_HEAD_BYTES:
+        size = len(head) + len(body)
+        if size > MAX_PAYLOAD_BYTES:
+            return self._open_large(head, end=end, body=body)
+        stream = self._new_stream(is_http=True)
+        flags = (FLAG_END if end else 0) | (FLAG_BODY if body else 0)
+        self.out.frame(stream.id, OPEN, flags, head + body if body else head)
+        stream.end_sent = end
+        return stream
+
+    def _open_large(self, head: bytes, *, end: bool, body: bytes) -> Stream:
+        """As `open_http` for what takes more than a frame."""
+        if len(head) > MAX_HEAD_BYTES:
             raise TrunkError(Code.INTERNAL, "the head is over 64 KiB", is_peer=False)
         stream = self._new_stream(is_http=True)
-        self.out.frame(stream.id, OPEN, FLAG_END if end else 0, payload)
-        stream.end_sent = end
+        self.out.frame(stream.id, OPEN, FLAG_END if end and not body else 0, head)
+        stream.end_sent = end and not body
+        if body:
+            self.out.send_data(stream, body, end=end)
         return stream
 
     @property
@@ -201,13 +215,16 @@ class Trunk:
         if whole is None:
             return
         self._last_id = stream_id
+        body = b""
         if not whole or whole[0] > PROTOCOL_HTTP or (whole[0] == PROTOCOL_TCP and (len(whole) > 1 or flags & FLAG_END)):
             raise TrunkError(Code.PROTOCOL, "an OPEN of no known protocol")
-        request = decode_request(whole) if whole[0] == PROTOCOL_HTTP else None
-        held_bytes = 0
-        if request is not None:
+        request, held_bytes = None, 0
+        if whole[0] == PROTOCOL_HTTP:
+            request, body = decode_request(whole)
             # Its count byte bounds the fields; a block shorter than that fails when it is decoded.
             held_bytes = len(whole) + FIELD_COST_BYTES * request.block[0]
+        if bool(body) is not bool(flags & FLAG_BODY):
+            raise TrunkError(Code.PROTOCOL, "an OPEN whose body is not what its flags say")
         if stream_id > self._served_id:
             self.out.frame(stream_id, RESET, 0, U32.pack(Code.REFUSED))
             return
@@ -221,7 +238,7 @@ class Trunk:
         self._held_bytes += held_bytes
         end = bool(flags & FLAG_END)
         stream.end_received = end
-        events.append(Opened(stream, request, end))
+        events.append(Opened(stream, request, end, body))
 
     def _on_head(self, stream_id: int, flags: int, payload: Bytes, events: list[Event]) -> None:
         if not self.is_dialler:
@@ -230,14 +247,17 @@ class Trunk:
         whole = self._join(stream_id, HEAD, flags, payload)
         if whole is None or stream is None:
             return
-        if len(whole) < U16.size + 1 or not stream.is_http or stream.head_received:
+        if len(whole) < _HEAD_START_BYTES or not stream.is_http or stream.head_received:
             raise TrunkError(Code.PROTOCOL, "a response head out of place")
-        status = U16.unpack_from(whole)[0]
+        status, block_bytes = HEAD_START.unpack_from(whole)
+        body_at = _HEAD_START_BYTES + block_bytes
+        if not block_bytes or len(whole) < body_at or (len(whole) > body_at) is not bool(flags & FLAG_BODY):
+            raise TrunkError(Code.PROTOCOL, "a response head whose lengths are not those of its content")
         end = bool(flags & FLAG_END)
         stream.head_received = status >= 200 or status == 101
-        if end and not stream.head_received:
-            raise TrunkError(Code.PROTOCOL, "an interim response cannot end a stream")
-        events.append(Headed(stream, status, whole[U16.size :], end))
+        if flags & (FLAG_END | FLAG_BODY) and not stream.head_received:
+            raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")
+        events.append(Headed(stream, status, whole[_HEAD_START_BYTES:body_at], end, whole[body_at:]))
         if end:
             self._ended_receiving(stream)
 
@@ -352,7 +372,7 @@ class Trunk:
     # -- streams --
 
     def _new_stream(self, *, is_http: bool) -> Stream:
-        if not self.is_dialler or self.is_full or self.error is not None:
+        if self.is_leaving or len(self.streams) >= self.limits.max_streams or not self.is_dialler:
             raise TrunkError(Code.INTERNAL, "a stream was opened on a trunk that takes none", is_peer=False)
         self._last_id += 1
         if self._last_id == MAX_STREAM_ID:
@@ -405,8 +425,10 @@ class Trunk:
 
     def _join(self, stream_id: int, kind: int, flags: int, payload: Bytes) -> bytes | None:
         """The whole head once its last frame is here."""
-        if flags & ~(FLAG_END | FLAG_MORE):
-            raise TrunkError(Code.PROTOCOL, "unknown flags on a head")
+        if flags & ~_HEAD_FLAGS or (
+            flags & FLAG_BODY and (kind == TRAILERS or flags & FLAG_MORE or self._part is not None)
+        ):
+            raise TrunkError(Code.PROTOCOL, "unknown or misplaced flags on a head")
         more = flags & FLAG_MORE
         if self._part is None:
             if not more:

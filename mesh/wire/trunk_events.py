@@ -80,20 +80,22 @@ class Stream:
 
 
 class Opened(msgspec.Struct, gc=False):
-    """The peer opened a stream; `request` is None for TCP."""
+    """The peer opened a stream; `request` is None for TCP. `body` came with the head; it is outside the windows."""
 
     stream: Stream
     request: OpenedRequest | None
     end: bool
+    body: bytes = b""
 
 
 class Headed(msgspec.Struct, gc=False):
-    """A response's head: status 100 to 599 unchecked, its fields as a block."""
+    """A response's head: status unchecked, its fields as a block. `body` came with it; it is outside the windows."""
 
     stream: Stream
     status: int
     block: bytes
     end: bool
+    body: bytes = b""
 
 
 class Data(msgspec.Struct, gc=False):

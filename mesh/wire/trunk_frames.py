@@ -5,8 +5,8 @@ opens streams, numbered 1, 2, 3, ... in order. Stream 0 is the trunk itself (WIN
 
 | kind | payload |
 |---|---|
-| OPEN | u8 protocol (0 TCP, 1 HTTP); for HTTP then u32 time left in ms (0: no end), u8, u16, u8 lengths of method, target and traceparent, these three, and a field block |
-| HEAD | u16 status, field block |
+| OPEN | u8 protocol (0 TCP, 1 HTTP); for HTTP then u32 time left in ms (0: no end), u8, u16, u8, u16 lengths of method, target, traceparent and field block, and these four |
+| HEAD | u16 status, u16 length of the field block, the field block |
 | DATA | bytes |
 | TRAILERS | field block; ends its side of the stream |
 | END | none; ends its side of the stream |
@@ -15,7 +15,8 @@ opens streams, numbered 1, 2, 3, ... in order. Stream 0 is the trunk itself (WIN
 | PING | 8 bytes; with flag ACK the answer |
 | GOAWAY | u32 last stream that is served, u32 code, UTF-8 text for the log |
 
-Flag END on OPEN, HEAD and DATA ends the sender's side. Flag MORE on OPEN, HEAD and TRAILERS: the payload goes on in the next
+Flag END on OPEN, HEAD and DATA ends the sender's side. Flag BODY on OPEN and HEAD: the first of the body (or all of it) follows the
+field block in the same frame; it is outside the windows, being bounded by the frame. Flag MORE on OPEN, HEAD and TRAILERS: the payload goes on in the next
 frame, which must be of the same stream and kind. A field block is u8 count, a u16 length for each name and value, then
 the names and values: nothing in a head is found by looking for a delimiter, so there is nothing to smuggle.
 
@@ -47,6 +48,7 @@ OPEN, HEAD, DATA, TRAILERS, END, RESET, WINDOW, PING, GOAWAY = range(1, 10)
 
 FLAG_END = 1
 FLAG_MORE = 2
+FLAG_BODY = 4
 FLAG_ACK = 1
 
 PROTOCOL_TCP = 0
@@ -55,7 +57,9 @@ PROTOCOL_HTTP = 1
 U16 = struct.Struct("!H")
 U32 = struct.Struct("!I")
 TWO_U32 = struct.Struct("!II")
-_OPEN_HTTP = struct.Struct("!BIBHB")
+HEAD_START = struct.Struct("!HH")
+_OPEN_HTTP = struct.Struct("!BIBHBH")
+_OPEN_BYTES = _OPEN_HTTP.size
 _MAX_FIELDS = 255
 _LENGTHS = tuple(struct.Struct(f"!{2 * count}H") for count in range(_MAX_FIELDS + 1))
 
@@ -157,38 +161,39 @@ def decode_fields(block: bytes) -> list[tuple[bytes, bytes]]:
     return list(zip(parts, parts, strict=True))
 
 
-def encode_request(request: OpenedRequest) -> bytes:
-    """The payload of an OPEN for HTTP.
+def encode_request(method: bytes, target: bytes, block: bytes, trace: bytes = b"", timeout_ms: int = 0) -> bytes:
+    """The payload of an OPEN for HTTP; `block` from `encode_fields`.
 
     Raises:
         TrunkError: ours: a part is too long for its length.
     """
-    method, target, trace = request.method, request.target, request.trace
     try:
-        lengths = _OPEN_HTTP.pack(PROTOCOL_HTTP, request.timeout_ms, len(method), len(target), len(trace))
+        lengths = _OPEN_HTTP.pack(PROTOCOL_HTTP, timeout_ms, len(method), len(target), len(trace), len(block))
     except struct.error as error:
-        raise TrunkError(Code.INTERNAL, "the request line does not fit an OPEN", is_peer=False) from error
-    return b"%b%b%b%b%b" % (lengths, method, target, trace, request.block)
+        raise TrunkError(Code.INTERNAL, "the request's head does not fit an OPEN", is_peer=False) from error
+    return b"%b%b%b%b%b" % (lengths, method, target, trace, block)
 
 
-def decode_request(payload: bytes) -> OpenedRequest:
-    """Read the payload of an OPEN for HTTP.
+def decode_request(payload: bytes) -> tuple[OpenedRequest, bytes]:
+    """Read the payload of an OPEN for HTTP: the head, and what follows it.
 
     Raises:
         TrunkError: it is shorter than its lengths say.
     """
-    if len(payload) < _OPEN_HTTP.size:
+    if len(payload) < _OPEN_BYTES:
         raise TrunkError(Code.PROTOCOL, "an OPEN shorter than its lengths")
-    _, timeout_ms, method_bytes, target_bytes, trace_bytes = _OPEN_HTTP.unpack_from(payload)
-    target_at = _OPEN_HTTP.size + method_bytes
+    _, timeout_ms, method_bytes, target_bytes, trace_bytes, block_bytes = _OPEN_HTTP.unpack_from(payload)
+    target_at = _OPEN_BYTES + method_bytes
     trace_at = target_at + target_bytes
     block_at = trace_at + trace_bytes
-    if len(payload) <= block_at:
+    body_at = block_at + block_bytes
+    if len(payload) < body_at or not block_bytes:
         raise TrunkError(Code.PROTOCOL, "an OPEN shorter than its lengths")
-    return OpenedRequest(
-        payload[_OPEN_HTTP.size : target_at],
+    request = OpenedRequest(
+        payload[_OPEN_BYTES:target_at],
         payload[target_at:trace_at],
-        payload[block_at:],
+        payload[block_at:body_at],
         payload[trace_at:block_at],
         timeout_ms,
     )
+    return request, payload[body_at:]

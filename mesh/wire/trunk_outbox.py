@@ -3,6 +3,7 @@
 It must never hold a reference to bytes that its caller may overwrite, and never join what it can hand over in pieces twice.
 """
 
+import struct
 from collections import deque
 from collections.abc import Callable
 
@@ -11,19 +12,24 @@ from mesh.wire.trunk_frames import (
     DATA,
     END,
     FLAG_ACK,
+    FLAG_BODY,
     FLAG_END,
     FLAG_MORE,
     HEAD,
+    HEAD_START,
     HEADER,
     HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     PING,
     TRAILERS,
     TRUNK_WINDOW_BYTES,
-    U16,
 )
 
 _JOINED_BYTES = 2048
+
+_WHOLE = FLAG_END | FLAG_BODY
+_ANSWER = struct.Struct("!IBBHHH")
+"""A frame header and the start of a HEAD."""
 
 
 class Outbox:
@@ -45,9 +51,22 @@ class Outbox:
         """Send a response's head; `end`: without a body."""
         if not stream.is_open or stream.end_sent:
             return
-        self.frame(stream.id, HEAD, FLAG_END if end else 0, U16.pack(status) + block)
+        self.frame(stream.id, HEAD, FLAG_END if end else 0, HEAD_START.pack(status, len(block)) + block)
         if end:
             self._end(stream)
+
+    def send_answer(self, stream: Stream, status: int, block: bytes, body: Bytes) -> None:
+        """Send a whole response with its `body`, in one frame if it fits."""
+        size = 4 + len(block) + len(body)
+        if size > MAX_PAYLOAD_BYTES or not body:
+            self.send_head(stream, status, block, end=not body)
+            if body:
+                self.send_data(stream, body, end=True)
+        elif stream.is_open and not stream.end_sent:
+            self._out += (_ANSWER.pack(stream.id, HEAD, _WHOLE, size, status, len(block)), block, bytes(body))
+            self._out_bytes += HEADER_BYTES + size
+            stream.end_sent = True
+            self._ended(stream)
 
     def send_data(self, stream: Stream, data: Bytes, *, end: bool = False) -> None:
         """Send bytes, at once or when the windows allow. `data` is not used after the call. On a closed stream it is dropped."""
@@ -142,7 +161,7 @@ class Outbox:
                 self.frame(stream_id, kind, FLAG_MORE, payload[at : at + MAX_PAYLOAD_BYTES])
             payload = payload[(size - 1) // MAX_PAYLOAD_BYTES * MAX_PAYLOAD_BYTES :]
             size = len(payload)
-        self._out.append(HEADER.pack(stream_id, kind, flags, size) + payload)
+        self._out += (HEADER.pack(stream_id, kind, flags, size), payload)
         self._out_bytes += HEADER_BYTES + size
 
     def forget(self, stream: Stream) -> None:

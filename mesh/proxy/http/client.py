@@ -18,8 +18,7 @@ from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.fields import HeadError
 from mesh.wire.head import CHUNKED, UNTIL_CLOSE
 from mesh.wire.http1.body import BodyWriter, Bytes
-from mesh.wire.http1.memo import Memo
-from mesh.wire.http1.request import Body, BodyEnd, KnownHead, Malformed, Request, RequestEvent, RequestReader
+from mesh.wire.http1.request import Body, BodyEnd, Malformed, Request, RequestEvent, RequestMemo, RequestReader
 from mesh.wire.http1.write import STATUS_LINES, plain_answer
 
 _READ_BYTES = 64 * 1024
@@ -72,8 +71,8 @@ class Keeper(Protocol):
     def is_draining(self) -> bool:
         """Whether connections are to be closed after their answer."""
 
-    def begin(self, client: "ClientConnection", request: Request) -> Exchange | None:
-        """Start an exchange; None when it was answered at once."""
+    def begin(self, client: "ClientConnection", request: Request) -> None:
+        """Start an exchange and set it on `client`, or answer at once."""
 
     def on_malformed(self, client: "ClientConnection", error: HeadError) -> None:
         """A message was refused."""
@@ -106,7 +105,7 @@ class ClientConnection:
     )
 
     def __init__(
-        self, ring: Ring, sock: socket.socket, memo: Memo[KnownHead], keeper: Keeper, identity: object = None
+        self, ring: Ring, sock: socket.socket, memo: RequestMemo, keeper: Keeper, identity: object = None
     ) -> None:
         self._ring = ring
         self._sock = sock
@@ -201,6 +200,25 @@ class ClientConnection:
         self._has_answer_end = True
         self._finish()
 
+    def answer_whole(self, form: AnswerForm, body: Bytes) -> None:
+        """Write a whole answer: its final head and all of its body.
+
+        Raises:
+            BodyError: the body is not of the announced length.
+        """
+        if (
+            form.length == len(body)
+            and self._keep_alive
+            and self._has_request_end
+            and not (self.is_old or self._is_head_request or self._keeper.is_draining)
+        ):
+            self._out.send(form.text + body)
+            self._finish()
+            return
+        self.answer_head(form, end=not body)
+        if body:
+            self.answer_data(body, end=True)
+
     def answer_plain(self, status: int, text: str) -> None:
         """Answer on the proxy's own account and be done with the exchange."""
         close = not self._keep_alive or not self._has_request_end or self._keeper.is_draining
@@ -265,7 +283,12 @@ class ClientConnection:
             self._on_eof()
             return
         data = self._ring.view[:size]
-        if self.state is State.LINGER:
+        if self.state is State.REQUEST:
+            request = self._reader.receive_whole(bytes(data))
+            if request is not None:
+                self._begin(request)
+                return
+        elif self.state is State.LINGER:
             return
         if self.state is State.REQUEST and self._reader.is_idle:
             self._deadline_s = self._ring.now_s + self._keeper.timeouts.head_s
@@ -310,10 +333,7 @@ class ClientConnection:
         self._has_request_end = request.end
         self._has_answer_end = False
         self._body_writer = None
-        exchange = self._keeper.begin(self, request)
-        # It may have been answered, and even followed by the next one, before `begin` returned.
-        if exchange is not None and self.exchange is None and self.state is State.ANSWER and not self._has_answer_end:
-            self.exchange = exchange
+        self._keeper.begin(self, request)
 
     def _finish(self) -> None:
         """The answer is written: go on to the next request, or close."""
@@ -323,10 +343,8 @@ class ClientConnection:
             return
         self.state = State.REQUEST
         self._deadline_s = self._ring.now_s + self._keeper.timeouts.keep_alive_s
-        if self._reader.has_more:
+        if self._reader.finish_message():
             self._ring.on_turn_end(self._next)
-        else:
-            self._reader.next_message()
         if not self._out.is_reading:
             self._out.read_on(on=True)
 

@@ -3,13 +3,16 @@
 A form is shared by every message with the same fields, so it must never be changed once made.
 """
 
+import itertools
+import random
+
 from mesh.decide.deadline import remaining_s
 from mesh.wire.fields import Fields, HeadError, strip_hop_by_hop, strip_trust_fields
 from mesh.wire.head import CHUNKED, ValidHead, ValidResponse, validate_trunk_head, validate_trunk_response
-from mesh.wire.http1.memo import Memo
+from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 from mesh.wire.http1.request import TARGET, KnownHead
 from mesh.wire.http1.response import KnownResponse
-from mesh.wire.http1.write import field_lines
+from mesh.wire.http1.write import STATUS_LINES, field_lines
 from mesh.wire.trace import TRACEPARENT, TRACESTATE, parse_traceparent
 from mesh.wire.trunk_frames import OpenedRequest, decode_fields, encode_fields
 
@@ -88,7 +91,7 @@ class AnswerForm:
     `is_whole`: it came without a length and without a body, so that HTTP/1 must be told so.
     """
 
-    __slots__ = ("_adds_length", "_block", "_lines", "fields", "is_interim", "is_upgrade", "length", "status")
+    __slots__ = ("_adds_length", "_block", "_text", "_lines", "fields", "is_interim", "is_upgrade", "length", "status")
 
     def __init__(self, head: ValidResponse, *, is_whole: bool = False) -> None:
         self.status = head.status
@@ -102,6 +105,7 @@ class AnswerForm:
         self._adds_length = is_whole
         self._lines: bytes | None = None
         self._block: bytes | None = None
+        self._text: bytes | None = None
 
     def with_fields(self, fields: Fields) -> "AnswerForm":
         """The same head with edited fields."""
@@ -109,7 +113,7 @@ class AnswerForm:
         for name in ("status", "length", "is_upgrade", "is_interim", "_adds_length"):
             setattr(form, name, getattr(self, name))
         form.fields = fields
-        form._lines = form._block = None  # noqa: SLF001 - its own class
+        form._lines = form._block = form._text = None  # noqa: SLF001 - its own class
         return form
 
     @property
@@ -130,6 +134,23 @@ class AnswerForm:
         if self._block is None:
             self._block = encode_fields(self.fields)
         return self._block
+
+    @property
+    def text(self) -> bytes:
+        """The whole HTTP/1 head of an answer of known length on a connection that stays."""
+        if self._text is None:
+            self._text = b"%b%b\r\n" % (STATUS_LINES[self.status], self.lines)
+        return self._text
+
+
+_TRACE_PREFIX = b"%016x" % (random.getrandbits(64) or 1)  # noqa: S311 - names traces, keeps no secret
+_trace_numbers = itertools.count(random.getrandbits(40) + 1)  # noqa: S311 - as above
+
+
+def begin_trace() -> bytes:
+    """A traceparent for a request without one, unsampled: random by process, numbered within it."""
+    number = next(_trace_numbers)
+    return b"00-%b%016x-%016x-00" % (_TRACE_PREFIX, number, number)
 
 
 def request_form(known: KnownHead) -> RequestForm:
@@ -168,8 +189,8 @@ class TrunkForms:
     """Forms of heads that come over trunks, remembered by their field block."""
 
     def __init__(self) -> None:
-        self._requests: Memo[RequestForm] = Memo()
-        self._answers: Memo[AnswerForm] = Memo()
+        self._requests: Memo[tuple[bytes, bool, bytes], RequestForm] = Memo()
+        self._answers: Memo[tuple[int, bool, bool, bytes], AnswerForm] = Memo()
 
     def request(self, opened: OpenedRequest, *, end: bool) -> tuple[bytes, RequestForm]:
         """Target and form of a request; `end`: no body follows.
@@ -182,11 +203,11 @@ class TrunkForms:
         if not TARGET.fullmatch(target):
             head = validate_trunk_head(method, target, decode_fields(opened.block))
             return head.target, _trunk_form(head, end=end)
-        key = (method, b"end" if end else b"", opened.block)
-        form = self._requests.get(key)
+        key = (method, end, opened.block)
+        form = self._requests.recent.get(key) or self._requests.get(key)
         if form is None:
             form = _trunk_form(validate_trunk_head(method, b"/", decode_fields(opened.block)), end=end)
-            self._requests.put(key, form)
+            self._requests.put(key, form, 4 * len(opened.block) + FIELD_COST_BYTES * len(form.fields))
         return target, form
 
     def answer(self, status: int, block: bytes, method: bytes, *, end: bool) -> AnswerForm:
@@ -196,12 +217,12 @@ class TrunkForms:
             HeadError: the head may not pass.
             TrunkError: its block is malformed.
         """
-        key = (b"HEAD" if method == b"HEAD" else b"", b"%d%d" % (status, end), block)
-        form = self._answers.get(key)
+        key = (status, end, method == b"HEAD", block)
+        form = self._answers.recent.get(key) or self._answers.get(key)
         if form is None:
             head = validate_trunk_response(status, decode_fields(block), method)
             if end and head.length > 0:
                 raise HeadError(502, "the peer's answer ends before the body that it announces")
             form = AnswerForm(head, is_whole=end and head.length == CHUNKED)
-            self._answers.put(key, form)
+            self._answers.put(key, form, 4 * len(block) + FIELD_COST_BYTES * len(form.fields))
         return form

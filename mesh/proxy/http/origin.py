@@ -20,7 +20,7 @@ from mesh.wire.fields import HeadError
 from mesh.wire.http1.body import BodyWriter, Bytes
 from mesh.wire.http1.memo import Memo
 from mesh.wire.http1.request import Body, BodyEnd, Malformed
-from mesh.wire.http1.response import KnownResponse, Response, ResponseEvent, ResponseReader
+from mesh.wire.http1.response import Response, ResponseEvent, ResponseMemo, ResponseReader
 
 _READ_BYTES = 64 * 1024
 _TLS_RECORD_BYTES = 16 * 1024
@@ -38,6 +38,9 @@ class OriginUser(Protocol):
 
     def on_origin_unreachable(self, reason: str) -> None:
         """None could be had; nothing was sent."""
+
+    def on_answer_whole(self, form: AnswerForm, body: Bytes) -> None:
+        """The whole answer; `body` is valid only during the call."""
 
     def on_answer_head(self, form: AnswerForm, *, end: bool) -> None:
         """The answer's head, or an interim one."""
@@ -101,8 +104,12 @@ class OriginConnection:
         self._keeps = True
         self._reader.expect(method)
         self._has_request_end = length == 0
-        self._body_writer = None if length == 0 else BodyWriter(length)
-        self._out.write(head)
+        if length == 0:
+            self._body_writer = None
+            self._out.send(head)
+        else:
+            self._body_writer = BodyWriter(length)
+            self._out.write(head)
 
     def send_data(self, data: Bytes, *, end: bool) -> None:
         """Send a piece of the request's body, or of the tunnel.
@@ -177,8 +184,16 @@ class OriginConnection:
             if self.user is not None:
                 self.user.on_answer_data(data, end=False)
             return
-        if self.user is None:
+        user = self.user
+        if user is None:
             self.close()  # bytes that nobody asked for: never to be taken for an answer
+            return
+        whole = self._reader.receive_whole(data)
+        if whole is not None:
+            known, body = whole
+            self._keeps = known.head.keep_alive
+            user.on_answer_whole(known.derived or answer_form(known), body)
+            self._maybe_release()
             return
         for event in self._reader.receive(data):
             self._on_event(event)
@@ -290,7 +305,7 @@ class OriginPool:
         self._dialling = 0
         self._all: dict[int, OriginConnection] = {}
         self._is_closed = False
-        self.memo: Memo[KnownResponse] = Memo()
+        self.memo: ResponseMemo = Memo()
 
     def acquire(self, user: OriginUser, *, fresh: bool = False) -> None:
         """Get `user` a connection, at once when one is idle; `fresh`: a new one in any case."""

@@ -27,7 +27,6 @@ class SocketOut:
         "_unsent",
         "_was_full",
         "is_closed",
-        "sent_bytes",
     )
 
     def __init__(
@@ -45,7 +44,6 @@ class SocketOut:
         self._is_dirty = False
         self._was_full = False
         self.is_closed = False
-        self.sent_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Queue bytes for the end of the turn."""
@@ -54,6 +52,22 @@ class SocketOut:
         if not self._is_dirty:
             self._is_dirty = True
             self._ring.on_turn_end(self.flush)
+
+    def send(self, data: bytes) -> None:
+        """Write at once what is the whole of a message; behind what waits if anything does."""
+        if self._parts or self._unsent or self.is_closed:
+            self.write(data)
+            return
+        try:
+            sent = self._sock.send(data)
+        except _NOT_NOW:
+            sent = 0
+        except OSError as error:
+            self._on_broken(error)
+            return
+        if sent < len(data):
+            self._unsent = memoryview(data)[sent:]
+            self._watch(self._mask | WRITE)
 
     @property
     def is_empty(self) -> bool:
@@ -101,7 +115,6 @@ class SocketOut:
         except OSError as error:
             self._on_broken(error)
             return
-        self.sent_bytes += sent
         if sent < len(data):
             self._unsent = memoryview(data)[sent:]
             self._watch(self._mask | WRITE)

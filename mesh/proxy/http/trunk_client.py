@@ -6,7 +6,7 @@ from mesh.proxy.link import NOBODY, Link
 from mesh.telemetry.metrics import Counter
 from mesh.wire.fields import HeadError, validate_trailers
 from mesh.wire.http1.body import Bytes
-from mesh.wire.trunk_events import Stream
+from mesh.wire.trunk_events import Headed, Stream
 from mesh.wire.trunk_frames import Code, decode_fields, encode_fields
 
 _TEXT_BLOCK = ((b"content-type", b"text/plain; charset=utf-8"), (b"server", b"linkspan"))
@@ -58,6 +58,14 @@ class TrunkClient:
         if end:
             self._finish()
 
+    def answer_whole(self, form: AnswerForm, body: Bytes) -> None:
+        """Send a whole answer: its final head and all of its body."""
+        link = self._link
+        link.trunk.out.send_answer(self._stream, form.status, form.block, body)
+        if not link.is_dirty:
+            link.touch()
+        self._finish()
+
     def answer_end(self, trailers: list[tuple[bytes, bytes]] | None = None) -> None:
         """The answer is complete."""
         self._link.trunk.out.send_end(self._stream, encode_fields(trailers) if trailers else None)
@@ -90,7 +98,7 @@ class TrunkClient:
 
     # -- for the link --
 
-    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+    def on_head(self, event: Headed) -> None:
         """Cannot come: the trunk refuses heads from a dialler."""
 
     def on_data(self, data: Bytes, *, end: bool) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import ssl
 
+from mesh.decide.authorise import Policy, Verdict
 from mesh.identity.peer import Peer
 from mesh.model.identity import SpiffeId
 from mesh.proxy.record import Pair, Recorder
@@ -14,7 +15,7 @@ OUTSIDE = "other"
 class Caller:
     """One peer by its certificate. `lines` tell the application who calls: its X-Forwarded-Client-Cert."""
 
-    __slots__ = ("lines", "pair", "peer", "source")
+    __slots__ = ("_policy", "_verdict", "lines", "pair", "peer", "source")
 
     def __init__(self, peer: Peer, own_uri: str, certificate: bytes, recorder: Recorder, destination: str) -> None:
         self.peer = peer
@@ -22,11 +23,20 @@ class Caller:
         self.pair = Pair(recorder, self.source, destination)
         digest = hashlib.sha256(certificate).hexdigest()
         self.lines = f"x-forwarded-client-cert: By={own_uri};Hash={digest};URI={peer.spiffe_id}\r\n".encode()
+        self._policy: Policy | None = None
+        self._verdict: Verdict | None = None
 
     @property
     def spiffe_id(self) -> SpiffeId:
         """Its identity."""
         return self.peer.spiffe_id
+
+    def verdict(self, policy: Policy) -> Verdict:
+        """The policy's verdict on the connection, asked once for each policy."""
+        if self._policy is not policy or self._verdict is None:
+            self._verdict = policy.connection(self.peer.spiffe_id)
+            self._policy = policy
+        return self._verdict
 
 
 def certificate_of(tls: ssl.SSLSocket) -> bytes:

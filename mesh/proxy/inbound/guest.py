@@ -2,18 +2,18 @@
 
 from typing import Protocol
 
-from mesh.decide.authorise import Denied, Permit
-from mesh.decide.deadline import deadline_s
+from mesh.decide.authorise import ByRequest, Denied, Permit
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import TrunkForms, request_form
+from mesh.proxy.http.form import RequestForm, TrunkForms, begin_trace, request_form
 from mesh.proxy.http.trunk_client import TrunkClient
 from mesh.proxy.inbound.caller import Caller
-from mesh.proxy.inbound.exchange import Asked, InboundExchange, Serving
+from mesh.proxy.inbound.exchange import InboundExchange, Serving
 from mesh.proxy.link import Link
 from mesh.proxy.pipe import StreamPipe
-from mesh.proxy.record import DENY, MALFORMED, Outcome
+from mesh.proxy.record import DENY, MALFORMED, Brief, Pair, Recorder
 from mesh.proxy.settings import Timeouts
 from mesh.wire.fields import HeadError
+from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 from mesh.wire.http1.request import Request
 from mesh.wire.path import PathError, canonicalise
 from mesh.wire.trunk_events import Opened, Stream
@@ -26,6 +26,7 @@ class Hosting(Serving, Protocol):
     """The parts of the inbound side that guests use."""
 
     forms: TrunkForms
+    paths: Memo[bytes, tuple[bytes, bytes]]
     pipes: dict[StreamPipe, Caller]
     links: dict[Link, "TrunkGuest"]
     clients: dict[ClientConnection, "HttpGuest"]
@@ -41,46 +42,47 @@ class Hosting(Serving, Protocol):
         """Record a stream."""
 
 
-def begin_request(
-    hosting: Hosting, caller: Caller, client: ClientConnection | TrunkClient, asked: Asked
+def permit_request(
+    hosting: Hosting, caller: Caller, client: ClientConnection | TrunkClient, form: RequestForm, target: bytes
 ) -> InboundExchange | None:
-    """Judge a request and start its exchange; None when it was answered at once."""
-    form, now_s = asked.form, hosting.ring.now_s
-    line = (form.method, asked.target)
-    try:
-        path, query = canonicalise(asked.target)
-    except PathError as error:
-        _answer(hosting, caller, client, (line, 400, MALFORMED, str(error)))
-        return None
-    verdict = hosting.judge(caller, form.method, path, form.fields)  # type: ignore[arg-type]
+    """Judge a request; None when it was refused and answered."""
+    line = hosting.paths.recent.get(target)
+    if line is None:
+        try:
+            line = canonicalise(target)
+        except PathError as error:
+            _refuse(hosting, caller, client, (form.method, target), HeadError(400, str(error)))
+            return None
+        hosting.paths.put(target, line, FIELD_COST_BYTES + 3 * len(target))
+    verdict = caller.verdict(hosting.policy)
+    if isinstance(verdict, ByRequest):
+        verdict = verdict.request(form.method, line[0], form.fields)
     if isinstance(verdict, Denied):
-        hosting.recorder.denied(caller.source, caller.pair.destination)
-        _answer(hosting, caller, client, ((form.method, path), 403, DENY, verdict.rule))
+        hosting.recorder.denied(caller.pair)
+        client.answer_plain(403, _DENIED_TEXT)
+        brief = Brief(caller.pair, hosting.ring.now_s, form.method, line[0], 403, decision=DENY, rule=verdict.rule)
+        hosting.recorder.refused(brief)
         return None
-    if deadline_s(now_s, 0.0, asked.left_s) <= now_s:
-        _answer(hosting, caller, client, ((form.method, path), 504, "allow", "no time was left"))
-        return None
-    exchange = InboundExchange(hosting, caller, client, asked, (path, query), verdict)
-    hosting.pool.acquire(exchange)
-    return exchange if exchange in hosting.live else None
+    return InboundExchange(hosting, caller, verdict, form, line)
 
 
-def _answer(
+def _refuse(
     hosting: Hosting,
     caller: Caller,
     client: ClientConnection | TrunkClient,
-    what: tuple[tuple[bytes, bytes], int, str, str],
+    line: tuple[bytes, bytes],
+    error: HeadError,
 ) -> None:
-    """Answer without an exchange, and record it."""
-    line, status, decision, rule = what
-    outcome = Outcome()
-    outcome.status, outcome.decision, outcome.rule = status, decision, rule
-    if decision == MALFORMED:
-        hosting.recorder.metrics.malformed.child("inbound").value += 1
-    text = _DENIED_TEXT if decision == DENY else rule
-    client.answer_plain(status, text)
-    now_s = hosting.ring.now_s
-    hosting.recorder.request(caller.pair, outcome, line, "", (now_s, now_s))
+    """Answer a malformed request, and record it."""
+    client.answer_plain(error.status, error.reason)
+    record_malformed(hosting.recorder, caller.pair, hosting.ring.now_s, line, error)
+
+
+def record_malformed(recorder: Recorder, pair: Pair, now_s: float, line: tuple[bytes, bytes], error: HeadError) -> None:
+    """Count and record a message that was refused."""
+    recorder.metrics.malformed.child(recorder.reporter).value += 1
+    brief = Brief(pair, now_s, line[0][:32], line[1], error.status, decision=MALFORMED, error=error.reason)
+    recorder.refused(brief)
 
 
 class TrunkGuest:
@@ -89,47 +91,48 @@ class TrunkGuest:
     def __init__(self, hosting: Hosting, caller: Caller) -> None:
         self._hosting = hosting
         self.caller = caller
-        self._malformed = hosting.recorder.metrics.malformed.child("inbound")
+        self._malformed = hosting.recorder.metrics.malformed.child("destination")
 
     def on_opened(self, link: Link, event: Opened) -> None:
         """A stream: HTTP or TCP."""
+        request = event.request
         if self._hosting.is_draining:
             link.reset(event.stream, Code.REFUSED)
-        elif event.request is not None:
-            self._on_request(link, event.stream, event.request, end=event.end)
-        else:
+        elif request is None:
             self._on_stream(link, event.stream)
+        else:
+            self._on_request(link, event, request)
 
-    def _on_request(self, link: Link, stream: Stream, request: OpenedRequest, *, end: bool) -> None:
-        hosting = self._hosting
-        client = TrunkClient(link, stream, self._malformed, end=end)
+    def _on_request(self, link: Link, event: Opened, request: OpenedRequest) -> None:
+        hosting, end, body = self._hosting, event.end, event.body
+        client = TrunkClient(link, event.stream, self._malformed, end=end)
         try:
-            target, form = hosting.forms.request(request, end=end)
+            target, form = hosting.forms.request(request, end=end and not body)
         except HeadError as error:
-            line = (request.method[:32], request.target[:200])
-            _answer(hosting, self.caller, client, (line, error.status, MALFORMED, error.reason))
+            _refuse(hosting, self.caller, client, (request.method, request.target), error)
             return
-        left_s = request.timeout_ms / 1000 if request.timeout_ms else None
-        asked = Asked(form, target, request.trace, left_s, end=end)
-        client.exchange = begin_request(hosting, self.caller, client, asked)
+        exchange = permit_request(hosting, self.caller, client, form, target)
+        if exchange is None:
+            return
+        client.exchange = exchange
+        timeout_ms = request.timeout_ms
+        exchange.start(client, request.trace, timeout_ms / 1000 if timeout_ms else None, end=end and not body)
+        if body and client.exchange is exchange:
+            exchange.on_body(body, end=end)
 
     def _on_stream(self, link: Link, stream: Stream) -> None:
-        hosting = self._hosting
+        hosting, pair = self._hosting, self.caller.pair
         verdict = hosting.judge_stream(self.caller)
         if isinstance(verdict, Denied):
             link.reset(stream, Code.DENIED)
-            hosting.recorder.denied(self.caller.source, self.caller.pair.destination)
-            outcome = Outcome()
-            outcome.decision, outcome.rule = DENY, verdict.rule
-            now_s = hosting.ring.now_s
-            hosting.recorder.stream(self.caller.pair, outcome, (now_s, now_s))
+            hosting.recorder.denied(pair)
+            hosting.recorder.stream(Brief(pair, hosting.ring.now_s, decision=DENY, rule=verdict.rule))
             return
         pipe = StreamPipe(hosting.ring, link, stream, hosting.timeouts.tcp_idle_s, hosting.stream_ended)
         pipe.about = verdict.rule
         hosting.pipes[pipe] = self.caller
-        series = self.caller.pair.streams
-        series.total.value += 1
-        series.open.value += 1
+        pair.streams.total.value += 1
+        pair.streams.open.value += 1
         hosting.connect_app(pipe)
 
     def on_leaving(self, link: Link) -> None:
@@ -138,7 +141,7 @@ class TrunkGuest:
     def on_idle(self, link: Link) -> None:
         """Nothing under way: a good moment to go when draining."""
         if self._hosting.is_draining:
-            link.close("drained")
+            link.close_after_flush("drained")
 
     def on_closed(self, link: Link, reason: str) -> None:
         """Forget it."""
@@ -159,23 +162,21 @@ class HttpGuest:
         """Whether connections are to be closed after their answer."""
         return self._hosting.is_draining
 
-    def begin(self, client: ClientConnection, request: Request) -> InboundExchange | None:
+    def begin(self, client: ClientConnection, request: Request) -> None:
         """A request."""
         form = request_form(request.known)
+        exchange = permit_request(self._hosting, self.caller, client, form, request.target)
+        if exchange is None:
+            return
         if form.expect_continue:
             client.answer_continue()
-        asked = Asked(form, request.target, b"", form.left_s, end=request.end)
-        return begin_request(self._hosting, self.caller, client, asked)
+        client.exchange = exchange
+        exchange.start(client, begin_trace(), form.left_s, end=request.end)
 
     def on_malformed(self, client: ClientConnection, error: HeadError) -> None:
         """Count and record it."""
         del client
-        hosting = self._hosting
-        hosting.recorder.metrics.malformed.child("inbound").value += 1
-        outcome = Outcome()
-        outcome.status, outcome.decision, outcome.error = error.status, MALFORMED, error.reason
-        now_s = hosting.ring.now_s
-        hosting.recorder.request(self.caller.pair, outcome, (b"", b""), "", (now_s, now_s))
+        record_malformed(self._hosting.recorder, self.caller.pair, self._hosting.ring.now_s, (b"", b""), error)
 
     def on_closed(self, client: ClientConnection) -> None:
         """Forget it."""

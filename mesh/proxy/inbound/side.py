@@ -21,14 +21,15 @@ from mesh.proxy.inbound.guest import HttpGuest, TrunkGuest
 from mesh.proxy.link import Link
 from mesh.proxy.parts import HTTP_ALPN, HTTP_PROTOCOLS, Parts
 from mesh.proxy.pipe import StreamPipe
-from mesh.proxy.record import ALLOW, DENY, REVOKED, Outcome, Recorder
+from mesh.proxy.record import ALLOW, DENY, REVOKED, Brief, Recorder
 from mesh.proxy.settings import InboundSettings
 from mesh.transport.dial import dial_tcp
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import Relay, RelayEnd
 from mesh.transport.tls import HandshakeError, handshake
 from mesh.wire.http1.memo import Memo
-from mesh.wire.http1.request import KnownHead
+from mesh.wire.http1.memo import Memo
+from mesh.wire.http1.request import RequestMemo
 from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import TrunkLimits
 from mesh.wire.trunk_frames import ALPN, Code
@@ -48,7 +49,7 @@ class InboundSide:
         self.timeouts = parts.timeouts
         self.recorder = recorder
         self.forms = TrunkForms()
-        self.memo: Memo[KnownHead] = Memo()
+        self.memo: RequestMemo = Memo()
         self.live: dict[InboundExchange, None] = {}
         self.pipes: dict[StreamPipe, Caller] = {}
         self.links: dict[Link, TrunkGuest] = {}
@@ -56,7 +57,8 @@ class InboundSide:
         self.relays: dict[Relay, Caller] = {}
         self.is_draining = False
         self._snapshot = snapshot
-        self._policy: Policy = _policy_of(snapshot)
+        self.policy: Policy = _policy_of(snapshot)
+        self.paths: Memo[bytes, tuple[bytes, bytes]] = Memo()
         self._greeting = 0
         self._next_expiry_s = 0.0
         self.pool = OriginPool(
@@ -77,19 +79,15 @@ class InboundSide:
 
     # -- judgement --
 
-    def judge(self, caller: Caller, method: bytes, path: bytes, fields: list[tuple[bytes, bytes]]) -> Permit | Denied:
-        """The verdict on a request."""
-        return self._policy.request(caller.spiffe_id, method, path, fields)
-
     def judge_stream(self, caller: Caller) -> Permit | Denied:
         """The verdict on bytes that are not parsed."""
-        return self._policy.opaque(caller.spiffe_id)
+        return self.policy.opaque(caller.spiffe_id)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Decide from `snapshot` from now on, and cut at once what it forbids."""
         old, self._snapshot = self._snapshot, snapshot
         if (snapshot.intentions, snapshot.local) != (old.intentions, old.local):
-            self._policy = _policy_of(snapshot)
+            self.policy = _policy_of(snapshot)
             self._recheck()
         if snapshot.roots != old.roots:
             self._recheck_peers()
@@ -104,14 +102,14 @@ class InboundSide:
             verdict = self.judge_stream(caller)
             if isinstance(verdict, Denied):
                 self._log_revoked(caller, verdict)
-                self.recorder.revoked(caller.source, caller.pair.destination)
+                self.recorder.revoked(caller.pair)
                 pipe.about = verdict
                 pipe.cut(Code.DENIED, f"revoked: {verdict.reason}")
         for relay, caller in tuple(self.relays.items()):
             verdict = self.judge_stream(caller)
             if isinstance(verdict, Denied):
                 self._log_revoked(caller, verdict)
-                self.recorder.revoked(caller.source, caller.pair.destination)
+                self.recorder.revoked(caller.pair)
                 relay.cut(f"revoked: {verdict.reason}")
 
     def _log_revoked(self, caller: Caller, denied: Denied) -> None:
@@ -130,7 +128,7 @@ class InboundSide:
                 recheck_peer(caller.peer, roots, now_s)
             except PeerRefusedError as error:
                 _log.warning("cut a connection: %s", error.reason)
-                self.recorder.revoked(caller.source, caller.pair.destination)
+                self.recorder.revoked(caller.pair)
                 cut(f"revoked: {error.reason}")
 
     # -- accepting --
@@ -185,7 +183,7 @@ class InboundSide:
             guest = TrunkGuest(self, caller)
             trunk = Trunk(is_dialler=False, limits=TrunkLimits(max_streams=self._parts.limits.streams_a_trunk))
             self.links[Link(self.ring, tls, trunk, guest)] = guest
-        elif chosen == HTTP_ALPN or self._policy.protocol in HTTP_PROTOCOLS:
+        elif chosen == HTTP_ALPN or self.policy.protocol in HTTP_PROTOCOLS:
             keeper = HttpGuest(self, caller)
             client = ClientConnection(self.ring, tls, self.memo, keeper)
             self.clients[client] = keeper
@@ -212,13 +210,18 @@ class InboundSide:
 
         def ended(end: RelayEnd) -> None:
             self.relays.pop(relay, None)
-            outcome = Outcome()
-            outcome.received_bytes, outcome.sent_bytes = end.bytes_to_right, end.bytes_to_left
-            outcome.rule = permit.rule
-            outcome.error = "" if end.reason == "closed" else end.reason
-            outcome.decision = REVOKED if end.reason.startswith("revoked") else ALLOW
             series.open.value -= 1
-            self.recorder.stream(caller.pair, outcome, (started_s, self.ring.now_s))
+            self.recorder.stream(
+                Brief(
+                    caller.pair,
+                    started_s,
+                    received_bytes=end.bytes_to_right,
+                    sent_bytes=end.bytes_to_left,
+                    decision=REVOKED if end.reason.startswith("revoked") else ALLOW,
+                    rule=permit.rule,
+                    error="" if end.reason == "closed" else end.reason,
+                )
+            )
 
         series = caller.pair.streams
         series.total.value += 1
@@ -227,10 +230,8 @@ class InboundSide:
         self.relays[relay] = caller
 
     def _record_denied(self, caller: Caller, denied: Denied) -> None:
-        self.recorder.denied(caller.source, caller.pair.destination)
-        outcome = Outcome()
-        outcome.decision, outcome.rule = DENY, denied.rule
-        self.recorder.stream(caller.pair, outcome, (self.ring.now_s, self.ring.now_s))
+        self.recorder.denied(caller.pair)
+        self.recorder.stream(Brief(caller.pair, self.ring.now_s, decision=DENY, rule=denied.rule))
 
     def _refuse(self, reason: str, text: str) -> None:
         self.recorder.metrics.refused.child("inbound", reason).value += 1
@@ -253,15 +254,19 @@ class InboundSide:
     def stream_ended(self, pipe: StreamPipe, reason: str) -> None:
         """Record a TCP stream."""
         caller = self.pipes.pop(pipe)
-        outcome = Outcome()
-        outcome.received_bytes, outcome.sent_bytes = pipe.sent_bytes, pipe.received_bytes
-        outcome.error = reason
-        if isinstance(pipe.about, Denied):
-            outcome.decision, outcome.rule = REVOKED, pipe.about.rule
-        else:
-            outcome.rule = str(pipe.about)
         caller.pair.streams.open.value -= 1
-        self.recorder.stream(caller.pair, outcome, (pipe.started_s, self.ring.now_s))
+        is_revoked = isinstance(pipe.about, Denied)
+        self.recorder.stream(
+            Brief(
+                caller.pair,
+                pipe.started_s,
+                received_bytes=pipe.sent_bytes,
+                sent_bytes=pipe.received_bytes,
+                decision=REVOKED if is_revoked else ALLOW,
+                rule=pipe.about.rule if isinstance(pipe.about, Denied) else str(pipe.about),
+                error=reason,
+            )
+        )
 
     # -- time --
 

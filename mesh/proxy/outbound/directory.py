@@ -32,6 +32,17 @@ class Service:
         self.budget = RetryBudget(now_s)
 
 
+class Aim:
+    """One target with the endpoints it may use and the peers behind them."""
+
+    __slots__ = ("peers", "pool", "target")
+
+    def __init__(self, target: Target, pool: Pool) -> None:
+        self.target = target
+        self.pool = pool
+        self.peers: dict[Candidate, Peer] = {}
+
+
 class Directory:
     """Everything that calls are decided from, for the upstreams named in `services`."""
 
@@ -44,8 +55,8 @@ class Directory:
         self._services: dict[str, Service] = {}
         self._candidates: dict[str, dict[Key, Candidate]] = {}
         self._sets: dict[str, EndpointSet | None] = {}
-        self._pools: dict[tuple[str, str], Pool] = {}
-        self._targets: dict[tuple[str, str], Target] = {}
+        self.aims: dict[str, Aim] = {}
+        """By target id; what is missing is made by `aim`."""
         self._peers: dict[PeerKey, Peer] = {}
         self._retired: list[Peer] = []
 
@@ -57,31 +68,29 @@ class Directory:
             self._compile(found)
         return found
 
-    def pool(self, target: Target) -> Pool:
+    def aim(self, target: Target) -> Aim:
         """The endpoints that `target` may use."""
-        key = (target.id, target.service)
-        pool = self._pools.get(key)
-        if pool is None or self._targets[key] is not target:
+        aim = self.aims.get(target.id)
+        if aim is None or aim.target != target:
             local = self._snapshot.local
-            known = self._known(target.service).values()
-            networks = {candidate.endpoint.network for candidate in known}
-            reachable = networks_reached(networks, local.network, self._snapshot.gateways, self._mode)
-            pool = Pool(known, target, local.network, reachable)
-            self._pools[key] = pool
-            self._targets[key] = target
-        return pool
+            reachable = [name for name, known in self._snapshot.gateways.items() if known.endpoints]
+            pool = Pool(self._known(target.service).values(), target, local.network, reachable)
+            aim = self.aims[target.id] = Aim(target, pool)
+        return aim
 
     def is_available(self, target: Target) -> bool:
         """Whether `target` has a healthy endpoint."""
-        return self.pool(target).available(self._parts.ring.now_s)
+        return self.aim(target).pool.available(self._parts.ring.now_s)
 
-    def peer(self, candidate: Candidate, target: Target) -> Peer:
+    def peer(self, aim: Aim, candidate: Candidate) -> Peer:
         """The peer behind a candidate. Across networks the subset is in the name that is dialled, so it counts."""
+        target = aim.target
         subset = "" if self.dialler.is_local(candidate.endpoint) else target.subset
         key = (target.service, subset, endpoint_key(candidate.endpoint))
         peer = self._peers.get(key)
         if peer is None:
             peer = self._peers[key] = Peer(self.dialler, candidate, target, self._metrics)
+        aim.peers[candidate] = peer
         return peer
 
     def failed(self, candidate: Candidate, service: str, now_s: float, *, failed: bool) -> None:
@@ -89,8 +98,8 @@ class Directory:
         if record(candidate, self._known(service).values(), now_s, failed=failed):
             _log.warning("%r is left out after consecutive errors", candidate)
             self._metrics.ejections.child(service).value += 1
-            for pool in self._pools.values():
-                pool.changed()
+            for aim in self.aims.values():
+                aim.pool.changed()
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Decide from `snapshot` from now on."""
@@ -99,11 +108,11 @@ class Directory:
         for service in self._services.values():
             if snapshot.chains.get(service.name) != old.chains.get(service.name):
                 self._compile(service)
+                self.aims.clear()
         if snapshot.endpoints != old.endpoints or snapshot.gateways != old.gateways or snapshot.local != old.local:
             for name in tuple(self._candidates):
                 self._candidates[name] = self._carry(name)
-            self._pools.clear()
-            self._targets.clear()
+            self.aims.clear()
             self._retire_gone()
 
     def _retire_gone(self) -> None:

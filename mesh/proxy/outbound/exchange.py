@@ -4,8 +4,8 @@ The order of its steps: canonical path, route, leg, target, endpoint, trunk, hea
 byte of an answer went to the application. It faces its client as an `Exchange`, a trunk's stream as its owner, a foreign peer as an `OriginUser`.
 """
 
-import random
 import ssl
+from random import random, uniform  # spreads load, keeps no secret
 from typing import Protocol
 
 from mesh.decide.authorise import Permit
@@ -16,18 +16,18 @@ from mesh.decide.eject import is_gateway_error
 from mesh.decide.retry import Attempt, may_retry
 from mesh.decide.route import LegPlan, RoutePlan
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, request_block, request_lines
+from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, begin_trace, request_block, request_lines
 from mesh.proxy.http.origin import OriginConnection, OriginPool
 from mesh.proxy.link import NOBODY, Link
 from mesh.proxy.outbound.directory import Directory, Service
-from mesh.proxy.record import DENY, MALFORMED, Outcome, Pair, Recorder
+from mesh.proxy.record import ALLOW, DENY, MALFORMED, Pair, Recorder
 from mesh.proxy.settings import Limits, Timeouts
 from mesh.transport.ring import Ring
-from mesh.wire.fields import Fields, HeadError, validate_trailers
+from mesh.wire.fields import HeadError, validate_trailers
 from mesh.wire.http1.body import BodyError, Bytes
 from mesh.wire.http1.write import request_head
-from mesh.wire.trunk_events import Stream
-from mesh.wire.trunk_frames import MAX_TIMEOUT_MS, Code, OpenedRequest, TrunkError, decode_fields, encode_fields
+from mesh.wire.trunk_events import Headed, Stream
+from mesh.wire.trunk_frames import MAX_TIMEOUT_MS, Code, TrunkError, decode_fields, encode_fields, encode_request
 
 _FOREVER = float("inf")
 _BACK_OFF_S = (0.025, 0.25)
@@ -52,40 +52,6 @@ class Calling(Protocol):
     live: "dict[OutboundExchange, None]"
 
 
-class Call:
-    """A request as the application made it, and the route it takes. `target` is what is sent: the path as rewritten, and the query."""
-
-    __slots__ = ("end", "fields", "form", "leg", "path", "plan", "target", "trace")
-
-    def __init__(
-        self, form: RequestForm, line: tuple[bytes, bytes], plan: RoutePlan, leg: LegPlan, *, end: bool
-    ) -> None:
-        self.form = form
-        self.path, self.target = line
-        self.plan = plan
-        self.leg = leg
-        self.fields: Fields = leg.edit_request(form.fields) if leg.request_edits else form.fields
-        self.trace = form.trace or begin_trace()
-        self.end = end and not form.upgrade
-
-    @property
-    def block(self) -> bytes:
-        """The fields as a trunk's block."""
-        form = self.form
-        return form.block if self.fields is form.fields else request_block(self.fields, form.upgrade)
-
-    @property
-    def lines(self) -> bytes:
-        """The fields as HTTP/1 lines."""
-        form = self.form
-        return form.lines if self.fields is form.fields else request_lines(self.fields, form.length, form.upgrade)
-
-
-def begin_trace() -> bytes:
-    """A traceparent for a request without one, unsampled."""
-    return b"00-%032x-%016x-00" % (random.getrandbits(128) or 1, random.getrandbits(64) or 1)
-
-
 class OutboundExchange:
     """One request and its attempts."""
 
@@ -96,97 +62,122 @@ class OutboundExchange:
         "_body",
         "_body_bytes",
         "_body_end",
-        "_call",
         "_calling",
         "_candidate",
         "_client",
         "_form",
         "_idle_s",
         "_is_replayable",
+        "_is_whole",
+        "_leg",
         "_link",
         "_made",
         "_origin",
-        "_outcome",
-        "_pair",
+        "_plan",
         "_service",
-        "_started_s",
         "_stream",
+        "_target",
         "_tried",
         "_unread_bytes",
         "deadline_s",
+        "decision",
+        "endpoint",
+        "error",
+        "method",
+        "pair",
+        "path",
+        "received_bytes",
+        "rule",
+        "sent_bytes",
+        "started_s",
+        "status",
+        "trace",
     )
 
-    def __init__(self, calling: Calling, client: ClientConnection, call: Call, service: Service, pair: Pair) -> None:
+    def __init__(
+        self, calling: Calling, client: ClientConnection, service: Service, pair: Pair, form: RequestForm
+    ) -> None:
         self._calling = calling
         self._client = client
-        self._call = call
-        self._form = call.form
         self._service = service
-        self._pair = pair
-        now_s = calling.ring.now_s
-        self._started_s = now_s
-        route = call.plan.route
-        self.deadline_s = deadline_s(now_s, route.request_timeout_s, call.form.left_s)
-        self._idle_s = 0.0
-        if self.deadline_s == _FOREVER:
-            self._idle_s = route.idle_timeout_s or calling.timeouts.stream_idle_s
-            self.deadline_s = now_s + self._idle_s
-        self._outcome = Outcome()
+        self.pair = pair
+        self._form = form
+        self.method = form.method
+        self.rule = calling.permit.rule
+        self.decision = ALLOW
+        self.endpoint = self.error = ""
+        self.status = self.received_bytes = self.sent_bytes = 0
+        self.trace = form.trace or begin_trace()
+        self.started_s = self._attempt_s = calling.ring.now_s
         self._candidate: Candidate | None = None
         self._link: Link | None = None
         self._stream: Stream | None = None
         self._origin: OriginConnection | None = None
-        self._attempt_s = now_s
-        self._made = 0
+        self._made = self._body_bytes = self._unread_bytes = 0
         self._tried: tuple[Candidate, ...] = ()
         self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._body_end = call.end
         self._is_replayable = True
-        self._unread_bytes = 0
         calling.live[self] = None
-        service.budget.request(now_s)
+        service.budget.request(self.started_s)
+
+    def start(self, line: tuple[bytes, bytes], plan: RoutePlan, leg: LegPlan, *, end: bool) -> None:
+        """Send the request by `plan` and `leg`. `line` is the canonical path and the target to send; `end`: it has no body."""
+        form, calling = self._form, self._calling
+        self.path, self._target = line
+        self._plan, self._leg = plan, leg
+        self._body_end = self._is_whole = end and not form.upgrade
+        route = plan.route
+        now_s, left_s = self.started_s, form.left_s
+        if route.request_timeout_s > 0 or left_s is not None:
+            self._idle_s = 0.0
+            self.deadline_s = deadline_s(now_s, route.request_timeout_s, left_s)
+        else:
+            self._idle_s = route.idle_timeout_s or calling.timeouts.stream_idle_s
+            self.deadline_s = now_s + self._idle_s
+        self.attempt()
 
     # -- attempts --
 
     def attempt(self) -> None:
         """Send the request to the best instance now."""
-        calling, leg = self._calling, self._call.leg
+        calling, leg = self._calling, self._leg
         if self not in calling.live:
             return
         now_s = calling.ring.now_s
         directory = calling.directory
         target = choose_target(leg.target, leg.failover, directory.is_available) if leg.failover else leg.target
-        pool = directory.pool(target)
+        aim = directory.aims.get(target.id) or directory.aim(target)
         if self._tried:
-            draws = (random.random(), random.random())  # noqa: S311 - spreads load, keeps no secret
-            candidate = pool.pick_other(calling.permit, draws, now_s, self._tried)
+            candidate = aim.pool.pick_other(calling.permit, (random(), random()), now_s, self._tried)
         else:
-            candidate = pool.pick(calling.permit, random.random(), random.random(), now_s)  # noqa: S311 - as above
+            candidate = aim.pool.pick(calling.permit, random(), random(), now_s)
         if candidate is None:
             self._answer(503, f"no healthy instance of {target.service} is known", "no healthy instance")
             return
         self._candidate = candidate
         self._made += 1
         self._attempt_s = now_s
-        self._outcome.endpoint = candidate.endpoint.instance
+        self.endpoint = candidate.endpoint.instance
         candidate.load.started(now_s)
-        directory.peer(candidate, target).acquire(self)
+        (aim.peers.get(candidate) or directory.peer(aim, candidate)).acquire(self)
 
     def on_link(self, link: Link) -> None:
-        if self not in self._calling.live:
+        calling, form = self._calling, self._form
+        if self not in calling.live:
             return
-        call = self._call
-        left_s = 0.0 if self._idle_s else self.deadline_s - self._calling.ring.now_s
-        timeout_ms = 0 if self._idle_s else max(1, min(int(left_s * 1000), MAX_TIMEOUT_MS))
-        trace = b"" if self._form.trace else call.trace
-        opened = OpenedRequest(self._form.method, call.target, call.block, trace, timeout_ms)
-        stream = link.trunk.open_http(opened, end=self._body_end and not self._body)
+        timeout_ms = (
+            0 if self._idle_s else max(1, min(int((self.deadline_s - calling.ring.now_s) * 1000), MAX_TIMEOUT_MS))
+        )
+        edits = self._leg.request_edits
+        block = request_block(self._leg.edit_request(form.fields), form.upgrade) if edits else form.block
+        head = encode_request(form.method, self._target, block, b"" if form.trace else self.trace, timeout_ms)
+        self._link = link
+        self._stream = stream = link.trunk.open_http(
+            head, end=self._body_end, body=b"".join(self._body) if self._body else b""
+        )
         stream.owner = self
-        self._link, self._stream = link, stream
-        if self._body:
-            link.trunk.out.send_data(stream, b"".join(self._body), end=self._body_end)
-        link.touch()
+        if not link.is_dirty:
+            link.touch()
         if not self._body_end:
             self._client.read_on()
 
@@ -201,19 +192,21 @@ class OutboundExchange:
         if self not in self._calling.live:
             return
         self._origin = origin
-        call, form = self._call, self._form
-        lines = call.lines
+        form, leg = self._form, self._leg
+        lines = form.lines
+        if leg.request_edits:
+            lines = request_lines(leg.edit_request(form.fields), form.length, form.upgrade)
         if not form.trace:
-            lines += b"traceparent: %b\r\n" % call.trace
+            lines += b"traceparent: %b\r\n" % self.trace
         field = None if self._idle_s else deadline_field(self._calling.ring.now_s, self.deadline_s)
         if field is not None:
             lines += b"%b: %b\r\n" % field
-        length = 0 if call.end or form.upgrade else form.length
-        origin.send(self, form.method, request_head(form.method, call.target, lines), length)
+        length = 0 if self._is_whole or form.upgrade else form.length
+        origin.send(self, form.method, request_head(form.method, self._target, lines), length)
         try:
             if self._body:
                 origin.send_data(b"".join(self._body), end=self._body_end)
-            elif self._body_end and not call.end:
+            elif self._body_end and not self._is_whole:
                 origin.send_end()
         except BodyError as error:
             self._refuse(str(error))
@@ -245,13 +238,13 @@ class OutboundExchange:
         if candidate is not None:
             self._settle(None, failed=is_gateway_error(fate, status))
             calling.directory.failed(
-                candidate, self._call.leg.target.service, calling.ring.now_s, failed=is_gateway_error(fate, status)
+                candidate, self._leg.target.service, calling.ring.now_s, failed=is_gateway_error(fate, status)
             )
             if self._may_retry(fate, 0):
                 self._again(candidate)
                 return
         if self._client.has_answer_head:
-            self._outcome.error = reason
+            self.error = reason
             self._client.abort()
             self._record()
         else:
@@ -261,7 +254,7 @@ class OutboundExchange:
         calling = self._calling
         sent = int(self._client.has_answer_head)
         attempt = Attempt(self._form.method, fate, self._made, status, sent, self._is_replayable)
-        if not may_retry(self._call.plan.route.retry, attempt):
+        if not may_retry(self._plan.route.retry, attempt):
             return False
         if not self._service.budget.withdraw(calling.ring.now_s):
             calling.recorder.metrics.retries_refused.child(self._service.name).value += 1
@@ -273,11 +266,12 @@ class OutboundExchange:
         """Make another attempt, at once elsewhere, after a moment when there is no elsewhere."""
         self._tried = (*self._tried, failed)
         calling = self._calling
-        target = self._call.leg.target
-        other = calling.directory.pool(target).pick_other(calling.permit, (0.0, 0.0), calling.ring.now_s, self._tried)
+        target = self._leg.target
+        pool = calling.directory.aim(target).pool
+        other = pool.pick_other(calling.permit, (0.0, 0.0), calling.ring.now_s, self._tried)
         if other is None or other in self._tried:
             low_s, high_s = _BACK_OFF_S
-            calling.ring.later(calling.ring.now_s + random.uniform(low_s, high_s), self.attempt)  # noqa: S311 - spreads load
+            calling.ring.later(calling.ring.now_s + uniform(low_s, high_s), self.attempt)
         else:
             self.attempt()
 
@@ -308,7 +302,7 @@ class OutboundExchange:
     # -- from the client --
 
     def on_body(self, data: Bytes, *, end: bool) -> None:
-        self._outcome.received_bytes += len(data)
+        self.received_bytes += len(data)
         self._body_end = end
         if self._idle_s:
             self.deadline_s = self._calling.ring.now_s + self._idle_s
@@ -347,7 +341,7 @@ class OutboundExchange:
         return self._origin is not None and self._origin.has_room
 
     def on_client_gone(self, reason: str) -> None:
-        self._outcome.error = reason
+        self.error = reason
         self._leave(Code.CANCELLED)
         self._settle(None, failed=False)
         self._record()
@@ -364,11 +358,9 @@ class OutboundExchange:
         self._leave(Code.TIMEOUT)
         if candidate is not None:
             self._settle(None, failed=True)
-            self._calling.directory.failed(
-                candidate, self._call.leg.target.service, self._calling.ring.now_s, failed=True
-            )
+            self._calling.directory.failed(candidate, self._leg.target.service, self._calling.ring.now_s, failed=True)
         if self._client.has_answer_head:
-            self._outcome.error = "it took longer than allowed"
+            self.error = "it took longer than allowed"
             self._client.abort()
             self._record()
         else:
@@ -376,14 +368,22 @@ class OutboundExchange:
 
     # -- from a trunk's stream --
 
-    def on_head(self, status: int, block: bytes, *, end: bool) -> None:
+    def on_head(self, event: Headed) -> None:
+        end, body = event.end, event.body
         try:
-            form = self._calling.forms.answer(status, block, self._form.method, end=end)
+            form = self._calling.forms.answer(event.status, event.block, self._form.method, end=end and not body)
         except (HeadError, TrunkError) as error:
-            self._outcome.decision = MALFORMED
+            self.decision = MALFORMED
             self._failed(Fate.RESET, 502, f"the peer's answer was refused: {error}")
             return
-        self.on_answer_head(form, end=end)
+        if not body:
+            self.on_answer_head(form, end=end)
+        elif end:
+            self.on_answer_whole(form, body)
+        else:
+            self.on_answer_head(form, end=False)
+            if self._stream is event.stream:
+                self.on_answer_data(body, end=False)
 
     def on_data(self, data: Bytes, *, end: bool) -> None:
         link, stream = self._link, self._stream
@@ -410,9 +410,9 @@ class OutboundExchange:
         self._link = self._stream = None
         if code == Code.DENIED:
             self._settle(None, failed=False)
-            self._outcome.decision = DENY
+            self.decision = DENY
             if self._client.has_answer_head:
-                self._outcome.error = "denied by policy"
+                self.error = "denied by policy"
                 self._client.abort()
                 self._record()
             else:
@@ -430,6 +430,33 @@ class OutboundExchange:
 
     # -- the answer --
 
+    def on_answer_whole(self, form: AnswerForm, body: Bytes) -> None:
+        if form.status >= 500 or form.is_interim or self._leg.response_edits or self._form.upgrade:
+            self.on_answer_head(form, end=False)
+            if self in self._calling.live and self._client.has_answer_head:
+                self._let_go()
+                self.on_answer_data(body, end=True)
+            return
+        calling, candidate, status = self._calling, self._candidate, form.status
+        if candidate is not None:
+            self._candidate = None
+            now_s = calling.ring.now_s
+            rtt_s = now_s - self._attempt_s
+            candidate.load.finished(
+                now_s, penalised_rtt_s(status, rtt_s, _retry_after_s(form)) if status == 429 else rtt_s
+            )
+            if candidate.consecutive:
+                calling.directory.failed(candidate, self._leg.target.service, now_s, failed=False)
+        self.status = status
+        self.sent_bytes = len(body)
+        self._let_go()
+        try:
+            self._client.answer_whole(form, body)
+        except BodyError as error:
+            self._break(str(error))
+            return
+        self._record()
+
     def on_answer_head(self, form: AnswerForm, *, end: bool) -> None:
         if form.is_interim:
             self._client.answer_head(form)
@@ -443,19 +470,19 @@ class OutboundExchange:
                 penalised_rtt_s(status, rtt_s, _retry_after_s(form)) if status in {429, 503} else rtt_s, failed=False
             )
             if failed or candidate.consecutive:
-                calling.directory.failed(candidate, self._call.leg.target.service, now_s, failed=failed)
+                calling.directory.failed(candidate, self._leg.target.service, now_s, failed=failed)
             if failed and self._may_retry(Fate.RESPONSE, status):
                 self._leave(Code.CANCELLED)
                 self._again(candidate)
                 return
-        self._outcome.status = status
+        self.status = status
         if form.is_upgrade:
             self._idle_s = calling.timeouts.tcp_idle_s
             self.deadline_s = now_s + self._idle_s
         elif self._form.upgrade and not self._body_end:
             # No upgrade after all: the request has ended.
             self.on_body_end([])
-        leg = self._call.leg
+        leg = self._leg
         if leg.response_edits:
             form = form.with_fields(leg.edit_response(form.fields))
         self._body = []
@@ -467,7 +494,7 @@ class OutboundExchange:
             self._record()
 
     def on_answer_data(self, data: Bytes, *, end: bool) -> None:
-        self._outcome.sent_bytes += len(data)
+        self.sent_bytes += len(data)
         if self._idle_s:
             self.deadline_s = self._calling.ring.now_s + self._idle_s
         try:
@@ -494,36 +521,28 @@ class OutboundExchange:
 
     def _break(self, reason: str) -> None:
         """The answer does not fit its head: nothing of the rest may reach the application."""
-        self._outcome.decision = MALFORMED
-        self._outcome.error = reason
+        self.decision = MALFORMED
+        self.error = reason
         self._leave(Code.PROTOCOL)
         self._client.abort()
         self._record()
 
     def _refuse(self, reason: str) -> None:
         """The request's body does not fit its head."""
-        self._outcome.decision = MALFORMED
+        self.decision = MALFORMED
         self._leave(Code.CANCELLED)
         self._settle(None, failed=False)
         self._answer(400, reason, reason)
 
     def _answer(self, status: int, text: str, error: str) -> None:
-        self._outcome.status = status
-        self._outcome.error = error
+        self.status = status
+        self.error = error
         self._client.answer_plain(status, text)
         self._record()
 
     def _record(self) -> None:
-        if self._calling.live.pop(self, self) is self:
-            return
-        self._outcome.rule = self._calling.permit.rule
-        self._calling.recorder.request(
-            self._pair,
-            self._outcome,
-            (self._form.method, self._call.path),
-            self._call.trace[3:35].decode("latin-1"),
-            (self._started_s, self._calling.ring.now_s),
-        )
+        if self._calling.live.pop(self, self) is None:
+            self._calling.recorder.request(self)
 
 
 def _retry_after_s(form: AnswerForm) -> float | None:

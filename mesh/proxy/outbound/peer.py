@@ -60,6 +60,7 @@ class Peer:
         self._dialling = 0
         self._foreign: OriginPool | None = None
         self._is_gone = False
+        self._wanted_links = 1 if dialler.is_local(candidate.endpoint) else _ACROSS_NETWORKS
         self._trunks = metrics.trunks_open.child("outbound")
         self._total = metrics.connections.child("outbound")
 
@@ -73,9 +74,13 @@ class Peer:
         links = self._links
         if links:
             link = links[0] if len(links) == 1 else min(links, key=_load)
-            if link.is_free or (len(links) >= _MOST_LINKS and not link.trunk.is_full):
-                if len(links) < self._wanted and not self._dialling:
+            trunk = link.trunk
+            if not link.elephants and not trunk.is_leaving and len(trunk.streams) < trunk.limits.max_streams:
+                if len(links) < self._wanted_links and not self._dialling:
                     self._start()
+                user.on_link(link)
+                return
+            if len(links) >= _MOST_LINKS and not trunk.is_full:
                 user.on_link(link)
                 return
         elif self._foreign is not None and user.is_http:
@@ -87,10 +92,6 @@ class Peer:
         self._waiting.append(user)
         if self._dialling < max(1, min(len(self._waiting), _MOST_LINKS) if self._foreign is not None else 1):
             self._start()
-
-    @property
-    def _wanted(self) -> int:
-        return 1 if self._dialler.is_local(self.candidate.endpoint) else _ACROSS_NETWORKS
 
     def _start(self) -> None:
         self._dialling += 1

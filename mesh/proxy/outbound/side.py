@@ -12,18 +12,18 @@ from mesh.decide.authorise import Permit, permit_local_app
 from mesh.decide.route import RewriteError, pick_leg
 from mesh.model.snapshot import Snapshot
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import RequestForm, TrunkForms, request_form
+from mesh.proxy.http.form import TrunkForms, request_form
 from mesh.proxy.outbound.directory import Directory, Service
-from mesh.proxy.outbound.exchange import Call, OutboundExchange
+from mesh.proxy.outbound.exchange import OutboundExchange
 from mesh.proxy.outbound.stream import OutboundStream
 from mesh.proxy.parts import Parts
-from mesh.proxy.record import MALFORMED, Outcome, Pair, Recorder
+from mesh.proxy.record import MALFORMED, Brief, Pair, Recorder
 from mesh.proxy.settings import Upstream
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import reset
 from mesh.wire.fields import HeadError
-from mesh.wire.http1.memo import Memo
-from mesh.wire.http1.request import KnownHead, Request
+from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
+from mesh.wire.http1.request import Request, RequestMemo
 from mesh.wire.path import PathError, canonicalise
 
 _log = logging.getLogger("linkspan.proxy")
@@ -47,7 +47,8 @@ class OutboundSide:
         self.recorder = recorder
         self.directory = directory
         self.forms = TrunkForms()
-        self.memo: Memo[KnownHead] = Memo()
+        self.memo: RequestMemo = Memo()
+        self.paths: Memo[bytes, tuple[bytes, bytes]] = Memo()
         self.permit: Permit = permit_local_app(snapshot.local)
         self.live: dict[OutboundExchange, None] = {}
         self.streams: dict[OutboundStream, None] = {}
@@ -63,6 +64,18 @@ class OutboundSide:
     def ports(self) -> dict[str, int]:
         """The port of each upstream service."""
         return {port.service_name: port.number for port in self._ports}
+
+    def canonical(self, target: bytes) -> tuple[bytes, bytes]:
+        """The canonical path and the query of a target, remembered.
+
+        Raises:
+            PathError: it has none.
+        """
+        line = self.paths.get(target)
+        if line is None:
+            line = canonicalise(target)
+            self.paths.put(target, line, FIELD_COST_BYTES + 3 * len(target))
+        return line
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Decide from `snapshot` from now on."""
@@ -152,48 +165,42 @@ class UpstreamPort:
 
     # -- from the application's connections --
 
-    def begin(self, client: ClientConnection, request: Request) -> OutboundExchange | None:
-        """Route a request and start its exchange; None when it was answered at once."""
-        side = self._side
-        form = request_form(request.known)
-        router = self._service.router
+    def begin(self, client: ClientConnection, request: Request) -> None:
+        """Route a request and start its exchange."""
+        side, router = self._side, self._service.router
+        form, target = request_form(request.known), request.target
         if router is None:
-            self._answer(client, form, request.target, (503, "allow", f"no chain of {self.service_name} is known"))
-            return None
+            client.answer_plain(503, f"no chain of {self.service_name} is known")
+            brief = Brief(self._pair, side.ring.now_s, form.method, target, 503, error="no chain")
+            side.recorder.refused(brief)
+            return
         try:
-            path, query = canonicalise(request.target)
+            path, query = side.paths.recent.get(target) or side.canonical(target)
             plan = router.route(side.permit, form.method, path, query, form.fields)
-            target = plan.rewrite(path) + query
+            target = (plan.rewrite(path) if plan.route.prefix_rewrite else path) + query
         except (PathError, RewriteError) as error:
-            side.recorder.metrics.malformed.child("app").value += 1
-            self._answer(client, form, request.target, (400, MALFORMED, str(error)))
-            return None
+            client.answer_plain(400, str(error))
+            self._malformed((form.method, target), HeadError(400, str(error)))
+            return
         if form.expect_continue:
             client.answer_continue()
-        leg = pick_leg(plan, random.random())  # noqa: S311 - spreads load, keeps no secret
-        call = Call(form, (path, target), plan, leg, end=request.end)
-        exchange = OutboundExchange(side, client, call, self._service, self._pair)
-        client.exchange = exchange
-        exchange.attempt()
-        return None
-
-    def _answer(self, client: ClientConnection, form: RequestForm, path: bytes, what: tuple[int, str, str]) -> None:
-        """Answer without an exchange, and record it."""
-        outcome = Outcome()
-        outcome.status, outcome.decision, outcome.error = what
-        client.answer_plain(outcome.status, outcome.error)
-        now_s = self._parts.ring.now_s
-        self._side.recorder.request(self._pair, outcome, (form.method, path), "", (now_s, now_s))
+        legs = plan.legs
+        leg = legs[0] if len(legs) == 1 else pick_leg(plan, random.random())  # noqa: S311 - spreads load, keeps no secret
+        exchange = client.exchange = OutboundExchange(side, client, self._service, self._pair, form)
+        exchange.start((path, target), plan, leg, end=request.end)
 
     def on_malformed(self, client: ClientConnection, error: HeadError) -> None:
         """Count and record it."""
         del client
-        side = self._side
-        side.recorder.metrics.malformed.child("app").value += 1
-        outcome = Outcome()
-        outcome.status, outcome.decision, outcome.error = error.status, MALFORMED, error.reason
+        self._malformed((b"", b""), error)
+
+    def _malformed(self, line: tuple[bytes, bytes], error: HeadError) -> None:
+        recorder = self._side.recorder
+        recorder.metrics.malformed.child(recorder.reporter).value += 1
         now_s = self._parts.ring.now_s
-        side.recorder.request(self._pair, outcome, (b"", b""), "", (now_s, now_s))
+        recorder.refused(
+            Brief(self._pair, now_s, line[0], line[1], error.status, decision=MALFORMED, error=error.reason)
+        )
 
     def on_closed(self, client: ClientConnection) -> None:
         """Forget it."""

@@ -14,7 +14,7 @@ from mesh.proxy.http.origin import OriginPool
 from mesh.proxy.link import Link
 from mesh.proxy.outbound.directory import Directory
 from mesh.proxy.pipe import StreamPipe
-from mesh.proxy.record import DENY, Outcome, Pair, Recorder
+from mesh.proxy.record import DENY, Brief, Pair, Recorder
 from mesh.proxy.settings import Timeouts
 from mesh.transport.relay import Relay, RelayEnd, reset
 from mesh.transport.ring import Ring
@@ -42,7 +42,7 @@ class OutboundStream:
         "_carrying",
         "_leg",
         "_made",
-        "_outcome",
+        "_brief",
         "_pair",
         "_pipe",
         "_policy",
@@ -72,8 +72,7 @@ class OutboundStream:
         self._made = 0
         self._pipe: StreamPipe | None = None
         self._relay: Relay | None = None
-        self._outcome = Outcome()
-        self._outcome.rule = carrying.permit.rule
+        self._brief = Brief(pair, carrying.ring.now_s, rule=carrying.permit.rule)
         self._started_s = carrying.ring.now_s
         carrying.streams[self] = None
         pair.streams.total.value += 1
@@ -88,15 +87,16 @@ class OutboundStream:
         directory, now_s = carrying.directory, carrying.ring.now_s
         target = choose_target(leg.target, leg.failover, directory.is_available) if leg.failover else leg.target
         draws = (random.random(), random.random())  # noqa: S311 - spreads load, keeps no secret
-        candidate = directory.pool(target).pick_other(carrying.permit, draws, now_s, self._tried)
+        aim = directory.aim(target)
+        candidate = aim.pool.pick_other(carrying.permit, draws, now_s, self._tried)
         if candidate is None:
             self._end(f"no healthy instance of {target.service} is known")
             return
         self._candidate = candidate
         self._made += 1
-        self._outcome.endpoint = candidate.endpoint.instance
+        self._brief.endpoint = candidate.endpoint.instance
         candidate.load.started(now_s)
-        directory.peer(candidate, target).acquire(self)
+        directory.peer(aim, candidate).acquire(self)
 
     # -- from the peer --
 
@@ -162,13 +162,13 @@ class OutboundStream:
             self._end(reason)
 
     def _on_ended(self, pipe: StreamPipe, reason: str) -> None:
-        self._outcome.received_bytes, self._outcome.sent_bytes = pipe.received_bytes, pipe.sent_bytes
+        self._brief.received_bytes, self._brief.sent_bytes = pipe.received_bytes, pipe.sent_bytes
         if reason == "denied by policy":
-            self._outcome.decision = DENY
+            self._brief.decision = DENY
         self._end(reason)
 
     def _on_relayed(self, end: RelayEnd) -> None:
-        self._outcome.received_bytes, self._outcome.sent_bytes = end.bytes_to_right, end.bytes_to_left
+        self._brief.received_bytes, self._brief.sent_bytes = end.bytes_to_right, end.bytes_to_left
         self._end("" if end.reason == "closed" else end.reason)
 
     def _settle(self) -> None:
@@ -184,6 +184,6 @@ class OutboundStream:
         sock, self._sock = self._sock, None
         if sock is not None:
             reset(sock)
-        self._outcome.error = error
+        self._brief.error = error
         self._pair.streams.open.value -= 1
-        carrying.recorder.stream(self._pair, self._outcome, (self._started_s, carrying.ring.now_s))
+        carrying.recorder.stream(self._brief)

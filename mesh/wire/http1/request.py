@@ -9,11 +9,11 @@ import msgspec
 from mesh.wire.fields import MAX_HEAD_BYTES, HeadError
 from mesh.wire.head import ValidHead, validate_head
 from mesh.wire.http1.body import BodyReader, Bytes
-from mesh.wire.http1.memo import Memo
+from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 
 TARGET = re.compile(rb"/[!-~]*")
 """A target whose form does not depend on the fields; whether it is a path is `mesh.wire.path`'s to say."""
-_LINE = re.compile(rb"([A-Z]{3,20}) (/[!-~]*) HTTP/1\.([01])")
+_LINE = re.compile(rb"([A-Z]{3,20}) (/[!-~]*) HTTP/1\.([01])(?=\r\n)")
 _MAX_BLANK_LINES = 4
 
 
@@ -26,6 +26,10 @@ class KnownHead:
         self.head = head
         self.is_old = version == "1.0"
         self.derived: Any = None
+
+
+RequestMemo = Memo[tuple[bytes, bytes, bytes], KnownHead]
+"""Known heads by method, minor version and the head's bytes after the request line."""
 
 
 class Request(msgspec.Struct, gc=False):
@@ -63,7 +67,7 @@ class RequestReader:
 
     __slots__ = ("_body", "_failed", "_is_between", "_memo", "_rest")
 
-    def __init__(self, memo: Memo[KnownHead]) -> None:
+    def __init__(self, memo: RequestMemo) -> None:
         self._memo = memo
         self._rest = b""
         self._body: BodyReader | None = None
@@ -79,6 +83,23 @@ class RequestReader:
     def is_idle(self) -> bool:
         """Whether no message has begun."""
         return self._is_between and not self._rest
+
+    def receive_whole(self, data: bytes) -> Request | None:
+        """The fast way for the common case: `data` is just one request without a body, whose fields were seen before.
+
+        None when it is anything else; then nothing has happened, and `receive` is to be called.
+        """
+        if not self._is_between or self._rest or self._failed:
+            return None
+        line = _LINE.match(data)
+        if line is None or data.find(b"\r\n\r\n") != len(data) - 4:
+            return None
+        method, target, minor = line.groups()
+        known = self._memo.recent.get((method, minor, data[line.end() :]))
+        if known is None or known.head.length or len(data) > MAX_HEAD_BYTES:
+            return None
+        self._is_between = False
+        return Request(target, known, True)  # noqa: FBT003 - the hot path
 
     def receive(self, data: Bytes) -> list[RequestEvent]:
         """What the next bytes mean, up to the end of the running message."""
@@ -97,10 +118,15 @@ class RequestReader:
             self._failed = True
             return [Malformed(error)]
 
-    def next_message(self) -> list[RequestEvent]:
-        """The running message was answered: go on with what waits."""
+    def finish_message(self) -> bool:
+        """The running message was answered; returns whether bytes of a next one wait for `next_message`."""
         self._is_between = True
         self._body = None
+        return bool(self._rest)
+
+    def next_message(self) -> list[RequestEvent]:
+        """The message before was answered: go on with what waits."""
+        self.finish_message()
         if not self._rest:
             return []
         rest, self._rest = self._rest, b""
@@ -139,20 +165,19 @@ class RequestReader:
         return events
 
     def _judge(self, data: bytes, size: int) -> tuple[bytes, KnownHead]:
-        line_end = data.find(b"\r\n")
-        line = _LINE.fullmatch(data, 0, line_end)
+        line = _LINE.match(data)
         if line is None:
             # An unusual request line (absolute form, OPTIONS *): judged as a whole, not remembered.
             method, target, version, fields = parse_request(data[:size])
             head = validate_head(method, target, version, fields)
             return head.target, KnownHead(head, version)
         method, target, minor = line.groups()
-        key = (method, minor, data[line_end:size])
+        key = (method, minor, data[line.end() : size])
         known = self._memo.get(key)
         if known is None:
             method, target, version, fields = parse_request(data[:size])
             known = KnownHead(validate_head(method, b"/", version, fields), version)
-            self._memo.put(key, known)
+            self._memo.put(key, known, 4 * size + FIELD_COST_BYTES * len(fields))
         return target, known
 
     def _read_body(self, data: Bytes) -> list[RequestEvent]:

@@ -9,7 +9,7 @@ import msgspec
 from mesh.wire.fields import MAX_HEAD_BYTES, HeadError
 from mesh.wire.head import ValidResponse, validate_response
 from mesh.wire.http1.body import BodyReader, Bytes
-from mesh.wire.http1.memo import Memo
+from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 from mesh.wire.http1.request import Body, BodyEnd, Malformed, body_events, check_line_ends
 
 _LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?")
@@ -24,6 +24,10 @@ class KnownResponse:
     def __init__(self, head: ValidResponse) -> None:
         self.head = head
         self.derived: Any = None
+
+
+ResponseMemo = Memo[tuple[bool, bytes], KnownResponse]
+"""Known heads by whether the request was HEAD (which alone changes how an answer is read) and all of the head's bytes."""
 
 
 class Response(msgspec.Struct, gc=False):
@@ -41,7 +45,7 @@ class ResponseReader:
 
     __slots__ = ("_body", "_failed", "_interim", "_memo", "_method", "_rest", "is_done")
 
-    def __init__(self, memo: Memo[KnownResponse]) -> None:
+    def __init__(self, memo: ResponseMemo) -> None:
         self._memo = memo
         self._rest = b""
         self._method = b""
@@ -57,6 +61,25 @@ class ResponseReader:
         self._body = None
         self._interim = 0
         self.is_done = False
+
+    def receive_whole(self, data: memoryview) -> tuple[KnownResponse, memoryview] | None:
+        """The fast way for the common case: `data` is just one whole answer whose head was seen before, and its body.
+
+        None when it is anything else; then nothing has happened, and `receive` is to be called.
+        """
+        if self.is_done or self._rest or self._body is not None or self._failed:
+            return None
+        head, mark, _ = bytes(data).partition(b"\r\n\r\n")
+        if not mark:
+            return None
+        known = self._memo.recent.get((False, head))
+        if known is None or self._method == b"HEAD":
+            return None
+        body = data[len(head) + 4 :]
+        if known.head.length != len(body) or known.head.status < 200:
+            return None
+        self.is_done = True
+        return known, body
 
     def receive(self, data: Bytes) -> list[ResponseEvent]:
         """What the next bytes mean."""
@@ -125,17 +148,14 @@ class ResponseReader:
         return events
 
     def _judge(self, head: bytes) -> Response:
-        line_end = head.find(b"\r\n")
-        line = head[:line_end]
-        if not _LINE.fullmatch(line):
-            raise HeadError(502, "the answer's status line is malformed")
-        # Of the method only HEAD changes how an answer is read.
-        key = (b"HEAD" if self._method == b"HEAD" else b"", line, head[line_end:])
+        key = (self._method == b"HEAD", head[:-4])
         known = self._memo.get(key)
         if known is None:
+            if not _LINE.fullmatch(head, 0, head.find(b"\r\n")):
+                raise HeadError(502, "the answer's status line is malformed")
             status, version, fields = parse_response(head)
             known = KnownResponse(validate_response(status, version, fields, self._method))
-            self._memo.put(key, known)
+            self._memo.put(key, known, 4 * len(head) + FIELD_COST_BYTES * len(fields))
         status = known.head.status
         if status < 200 and status != 101:
             self._interim += 1

@@ -9,6 +9,7 @@ from mesh.wire.trunk_events import Data, Ended, Event, Failed, GoneAway, Headed,
 from mesh.wire.trunk_frames import (
     DATA,
     END,
+    FLAG_BODY,
     FLAG_END,
     FLAG_MORE,
     GOAWAY,
@@ -101,6 +102,22 @@ def test_the_request_head_arrives_as_it_was_sent() -> None:
     assert isinstance(event, Opened)
     assert event.request == REQUEST
     assert event.end
+
+
+def test_a_whole_message_fits_one_frame() -> None:
+    """A body that is there with its head rides along, both ways; a large one follows in frames of its own."""
+    pair = Pair()
+    near = pair.near.open_http(REQUEST, end=True, body=b"question")
+    [opened] = pair.to_far()
+    assert isinstance(opened, Opened)
+    assert (opened.body, opened.end) == (b"question", True)
+    pair.far.out.send_answer(opened.stream, 200, BLOCK, b"answer")
+    assert pair.to_near() == [Headed(near, 200, BLOCK, end=True, body=b"answer")]
+    assert not pair.near.streams
+    large = pair.near.open_http(REQUEST, end=True, body=b"x" * 20_000)
+    events = pair.to_far()
+    assert sum(len(event.data) for event in events if isinstance(event, Data)) == 20_000
+    assert large.end_sent
 
 
 def test_a_head_of_many_frames_is_joined() -> None:
@@ -202,13 +219,16 @@ VIOLATIONS = {
     "unknown protocol": frame(1, OPEN, b"\7"),
     "no protocol": frame(1, OPEN),
     "open cut short": frame(1, OPEN, OPEN_PAYLOAD[:8]),
-    "open with lengths beyond it": frame(1, OPEN, b"\1" + b"\xff" * 8),
+    "open with lengths beyond it": frame(1, OPEN, b"\1" + b"\xff" * 10),
     "unknown flags": frame(1, OPEN, OPEN_PAYLOAD, 128),
     "data before open": frame(1, DATA, b"x"),
     "data after the end": frame(1, OPEN, OPEN_PAYLOAD, FLAG_END) + frame(1, DATA, b"x"),
     "empty data": frame(1, OPEN, OPEN_PAYLOAD) + frame(1, DATA),
     "window overrun": frame(1, OPEN, OPEN_PAYLOAD) + frame(1, DATA, b"x" * 16_000) * 5,
-    "head from the dialler": frame(1, OPEN, OPEN_PAYLOAD) + frame(1, HEAD, b"\0\xc8\0"),
+    "head from the dialler": frame(1, OPEN, OPEN_PAYLOAD) + frame(1, HEAD, b"\0\xc8\0\1\0"),
+    "body flag without a body": frame(1, OPEN, OPEN_PAYLOAD, FLAG_BODY),
+    "body without its flag": frame(1, OPEN, OPEN_PAYLOAD + b"x"),
+    "body in a head of parts": frame(1, OPEN, OPEN_PAYLOAD, FLAG_MORE | FLAG_BODY),
     "head interrupted": frame(1, OPEN, OPEN_PAYLOAD, FLAG_MORE) + frame(0, PING, bytes(8)),
     "head without end": frame(1, OPEN, b"\1" * MAX_PAYLOAD_BYTES, FLAG_MORE) * 5,
     "trailers on tcp": frame(1, OPEN, b"\0") + frame(1, TRAILERS, BLOCK),
@@ -273,8 +293,14 @@ frames = st.lists(
             frame,
             st.integers(0, 4),
             st.integers(0, 11),
-            st.one_of(st.binary(max_size=40), st.just(OPEN_PAYLOAD), st.just(b"\0\xc8" + BLOCK), st.just(b"\0")),
-            st.integers(0, 3),
+            st.one_of(
+                st.binary(max_size=40),
+                st.just(OPEN_PAYLOAD),
+                st.just(b"\0\xc8" + len(BLOCK).to_bytes(2, "big") + BLOCK),
+                st.just(OPEN_PAYLOAD + b"body"),
+                st.just(b"\0"),
+            ),
+            st.integers(0, 7),
         ),
         st.binary(max_size=12),
     ),
