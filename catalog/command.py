@@ -123,24 +123,33 @@ def raise_file_limit() -> None:
 
 
 async def _run(settings: Any) -> None:
+    import os
+
     import trio
 
-    from catalog.server.assembly import one_error, run_catalog
-    from catalog.server.notify import notify
+    from catalog.server.assembly import Running, one_error, run_catalog
     from catalog.server.settings import OPERATOR_FILE
+    from mesh.telemetry.notify import Notifier
 
     stop = trio.Event()
+    notifier = Notifier(os.environ)
     with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            running = await nursery.start(run_catalog, settings, stop)
+
+            async def serve(task_status: trio.TaskStatus[Running]) -> None:
+                await run_catalog(settings, stop, task_status)
+                nursery.cancel_scope.cancel()
+
+            running = await nursery.start(serve)
             plain = f"http://{running.http} and " if running.http else ""
             click.echo(
                 f"linkspan catalog: serving {plain}mesh port {running.mesh}; trust domain {running.api.authority.trust_domain}"
             )
             click.echo(f"linkspan catalog: the operator's token is in {settings.data_dir / OPERATOR_FILE}")
-            notify("READY=1")
+            nursery.start_soon(notifier.watch)
+            notifier.ready("serving")
             async for _ in signals:
-                notify("STOPPING=1")
+                notifier.stopping()
                 click.echo("linkspan catalog: stopping")
                 stop.set()
                 break

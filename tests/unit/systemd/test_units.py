@@ -17,7 +17,7 @@ UNITS = sorted(SYSTEMD.glob("*.service"))
 COMMAND = "/opt/linkspan/bin/linkspan"
 EXPOSURE_BELOW = 20
 """In tenths, as `systemd-analyze --threshold` takes it."""
-WATCHED = {"linkspan-agent", "linkspan-proxy@", "linkspan-gateway"}
+WATCHED = {"linkspan-agent", "linkspan-catalog", "linkspan-proxy@", "linkspan-gateway"}
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
