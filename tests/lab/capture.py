@@ -20,7 +20,7 @@ _RECORD_LIMIT_BYTES = 2**14 + 256
 _RECORD_HEAD_BYTES = 5
 
 _ETHERTYPE_IPV4, _ETHERTYPE_IPV6, _ETHERTYPE_ARP = 0x0800, 0x86DD, 0x0806
-_TCP, _ICMPV6 = 6, 58
+_IGMP, _TCP, _ICMPV6 = 2, 6, 58
 _SYN = 0x02
 
 
@@ -115,6 +115,8 @@ def _sort_frame(frame: bytes, streams: dict[tuple[str, str], Stream], done: list
         others.append(f"ethertype {ethertype:#06x}")
         return
     source, destination = (str(ipaddress.ip_address(address)) for address in addresses)
+    if protocol == _IGMP:  # multicast membership: kernels speak it on every link that comes up
+        return
     if protocol != _TCP:
         others.append(f"IP protocol {protocol} {source} -> {destination}")
         return

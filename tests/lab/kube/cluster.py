@@ -70,7 +70,9 @@ class Cluster:
         parts = [self.kubectl("-n", namespace, "get", "pods,events", "-o", "wide")]
         for pod in pods:
             name = pod["metadata"]["name"]
-            logs = self.try_kubectl("-n", namespace, "logs", name, "--all-containers", "--prefix", "--tail=40")
+            # A node that lost its power must not hold the report up.
+            which = ("--all-containers", "--prefix", "--tail=40", "--request-timeout=5s")
+            logs = self.try_kubectl("-n", namespace, "logs", name, *which)
             parts.append(f"{name}:\n{logs.stdout}{logs.stderr}")
         return "\n".join(parts)
 
