@@ -16,7 +16,8 @@ FORWARD_TIMEOUT_S = 700.0
 """Longer than the longest blocking query (10 min and its jitter)."""
 OWN_PREFIX = "/v1/linkspan/"
 _READS = {"GET", "HEAD", "OPTIONS"}
-_PASSED_ON = {"x-consul-token", "authorization", "content-type", "accept", "cache-control"}
+TOKEN_HEADER = "x-consul-token"  # noqa: S105 - a header's name
+_PASSED_ON = {"content-type", "accept", "cache-control"}
 _PASSED_BACK = {
     "content-type",
     "age",
@@ -59,6 +60,8 @@ class Forward:
         """Pass the call on; the caller's hang-up cancels it."""
         refuse_lending(call)
         headers = tuple((name, value) for name, value in call.headers if name in _PASSED_ON)
+        if token := find_token(call):
+            headers = (*headers, (TOKEN_HEADER, token))
         try:
             passed = await self._upstream(call.method, call.target, headers, call.body)
         except CatalogAwayError as error:
@@ -85,7 +88,19 @@ def refuse_lending(call: Call) -> None:
         )
     if not path.startswith("/v1/") or {".", ".."} & set(path.split("/")):
         raise CallError(404, "there is no such path here: the API is under /v1/")
-    names = {name for name, value in call.headers if value}
-    has_token = bool(names & {"x-consul-token", "authorization"} or call.query.get("token"))
-    if call.method not in _READS and not has_token:
+    if call.method not in _READS and not find_token(call):
         raise CallError(403, "Permission denied: a write through the agent needs a token (X-Consul-Token)")
+
+
+def find_token(call: Call) -> str:
+    """The caller's token, found just as the catalog finds it: what it would not take for a token must not pass for one here.
+
+    `?token` wins, then the first `X-Consul-Token`, then `Authorization: Bearer` (Consul's order).
+    """
+    first: dict[str, str] = {}
+    for name, value in call.headers:
+        first.setdefault(name, value.strip())
+    if token := call.query.get("token") or first.get(TOKEN_HEADER):
+        return token
+    scheme, _, token = first.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -59,6 +59,37 @@ async def test_a_write_needs_the_callers_own_token(make_host: MakeHost, client_o
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", "Basic eDp5")],
+        [("Authorization", "Bearer")],
+        [("Authorization", "Bearer  ")],
+        [("X-Consul-Token", ""), ("X-Consul-Token", "x")],
+    ],
+)
+async def test_what_the_catalog_would_not_take_for_a_token_is_none(
+    headers: list[tuple[str, str]], make_host: MakeHost, client_of: ClientOf
+) -> None:
+    """Else the catalog, finding no token, would judge the write by the node's certificate."""
+    catalog = FakeCatalog()
+    async with client_of(forwarding_app(make_host(), catalog)) as client:
+        refused = await client.put("/v1/catalog/deregister", content=b"{}", headers=headers)
+    assert (refused.status_code, catalog.asked) == (403, [])
+
+
+async def test_the_token_goes_on_alone_and_in_one_header(make_host: MakeHost, client_of: ClientOf) -> None:
+    """Whatever way it came in, the catalog must find the very token that was seen here."""
+    catalog = FakeCatalog()
+    async with client_of(forwarding_app(make_host(), catalog)) as client:
+        await client.put("/v1/config", content=b"{}", headers={"Authorization": "bearer  t "})
+        await client.put("/v1/config?token=q", content=b"{}", headers={"X-Consul-Token": "h"})
+    assert [(headers.get("x-consul-token"), "authorization" in headers) for *_, headers, _ in catalog.asked] == [
+        ("t", False),
+        ("q", False),
+    ]
+
+
+@pytest.mark.parametrize(
     ("target", "status"),
     [
         ("/v1/linkspan/leaf", 403),
