@@ -28,6 +28,8 @@ async def handshake(
     """
     wrapped: socket.socket = sock
     try:
+        # Fails here where the peer is gone already: half-wrapped, the descriptor would be closed only with the error.
+        sock.getpeername()
         tls = context.wrap_socket(
             sock, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
         )
