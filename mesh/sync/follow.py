@@ -14,6 +14,7 @@ from mesh.decide.reach import GatewayMode, networks_needed
 from mesh.model.chain import Chain
 from mesh.model.endpoint import EndpointSet, ExportSet, NetworkMap
 from mesh.model.intention import IntentionSet
+from mesh.model.names import InvalidNameError, check_label
 from mesh.model.snapshot import Local, MeshSettings, Roots, Snapshot
 from mesh.wire.sync import Resource
 
@@ -120,6 +121,17 @@ def decode_resource(resource: Resource) -> Value:
     except msgspec.DecodeError as error:
         raise UnusableResourceError(f"{resource.name}: {error}") from error
     raise UnusableResourceError(f"{resource.name[:120]!r} is of no known kind")
+
+
+def is_resource_name(name: str) -> bool:
+    """Whether the catalog can have a resource of that name; a call that wants another is refused whole."""
+    kind, slash, key = name.partition("/")
+    if not slash:
+        return kind in _SINGLES
+    try:
+        return kind in _NAMED and bool(check_label(key, kind))
+    except InvalidNameError:
+        return False
 
 
 def assemble(local: Local, held: Held) -> Snapshot:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mesh.sync.follow import is_resource_name
 from mesh.wire.sync import MAX_WANTS, Refusal, Resource, SyncRequest, SyncResponse, Want
 
 ALWAYS = ("roots", "mesh")
@@ -16,6 +17,10 @@ MAX_REFUSALS = 64
 
 class TooManyWantsError(ValueError):
     """The proxies of this host follow more resources together than one agent may."""
+
+
+class ImpossibleWantError(ValueError):
+    """A proxy follows what there cannot be. Asked for, it would cost all proxies of the host their answers."""
 
 
 class Book:
@@ -131,8 +136,14 @@ def decode_request(body: bytes) -> SyncRequest:
     Raises:
         msgspec.MsgspecError: it is none.
         TooManyWantsError: it follows more than one call may.
+        ImpossibleWantError: it follows what there cannot be.
     """
     request = msgspec.json.decode(body, type=SyncRequest)
     if len(request.wants) > MAX_WANTS:
         raise TooManyWantsError(f"one call may follow at most {MAX_WANTS} resources")
+    for want in request.wants:
+        if not is_resource_name(want.name):
+            raise ImpossibleWantError(
+                f"there is no resource {want.name[:120]!r}: check the names of service and upstreams"
+            )
     return request

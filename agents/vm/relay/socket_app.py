@@ -10,7 +10,7 @@ from starlette.routing import Route, Router
 from agents.vm.api.app import agent_routes
 from agents.vm.api.call import Answer, App, Call, CallError, Endpoint, json_answer
 from agents.vm.api.host import Host
-from agents.vm.relay.book import TooManyWantsError, decode_request
+from agents.vm.relay.book import ImpossibleWantError, TooManyWantsError, decode_request
 from agents.vm.relay.leaf import LeafCaller, LeafRefusedError, asked_identity, check_runs_here
 from agents.vm.relay.relay import BusyError, Relay
 from mesh.sync.link.errors import RefusedError, SyncError
@@ -33,7 +33,7 @@ class ProxyEndpoints:
             return json_answer(await self._relay.answer(request))
         except msgspec.MsgspecError as error:
             raise CallError(400, f"Request decode failed: {error}") from error
-        except TooManyWantsError as error:
+        except (TooManyWantsError, ImpossibleWantError) as error:
             raise CallError(400, str(error)) from error
         except BusyError as error:
             raise CallError(503, str(error)) from error

@@ -10,7 +10,15 @@ from mesh.model.chain import Chain, Leg, Route, Target
 from mesh.model.endpoint import Endpoint, EndpointSet, Export, ExportSet, NetworkEntry, NetworkMap
 from mesh.model.intention import IntentionSet
 from mesh.model.snapshot import Local, MeshSettings, Roots, Snapshot
-from mesh.sync.follow import GatewayPlan, Held, ProxyPlan, UnusableResourceError, assemble, decode_resource
+from mesh.sync.follow import (
+    GatewayPlan,
+    Held,
+    ProxyPlan,
+    UnusableResourceError,
+    assemble,
+    decode_resource,
+    is_resource_name,
+)
 from mesh.wire.sync import Resource
 
 ALWAYS = ("roots", "mesh", "intentions/web")
@@ -152,3 +160,13 @@ def test_a_snapshot_cannot_be_changed():
     snapshot = assemble(PLAN.local, VALUES)
     with pytest.raises(TypeError):
         snapshot.chains["x"] = CHAIN  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "can_be"),
+    [("roots", True), ("chain/web", True), ("gateways/k8s-east", True), ("roots/x", False), ("chain", False)]
+    + [(f"chain/{key}", False) for key in ("", "Web", "my_db", "a/b", "*")],
+)
+def test_names_are_known_to_be_impossible_before_the_catalog_says_so(name: str, can_be: bool) -> None:
+    """As the catalog judges them."""
+    assert is_resource_name(name) is can_be

@@ -80,6 +80,21 @@ async def test_sync_is_answered_from_the_book(scene: tuple[FakeCatalog, httpx2.A
         assert (await client.get("/v1/linkspan/sync")).status_code == 405
 
 
+@pytest.mark.parametrize(
+    "name", ["chain/my_db", "chain/Web", "chain/", "chain", "roots/x", "weather/a", "", "/", "mesh/"]
+)
+async def test_one_proxys_impossible_want_is_its_own_trouble(
+    scene: tuple[FakeCatalog, httpx2.AsyncClient], name: str
+) -> None:
+    """The catalog refuses a call that holds it, and there is one call for all proxies of the host: it must not get in."""
+    _, client = scene
+    async with client:
+        refused = await client.post("/v1/linkspan/sync", json={"wants": [{"name": "chain/a"}, {"name": name}]})
+        assert (refused.status_code, "there is no resource" in refused.text) == (400, True)
+        other = await client.post("/v1/linkspan/sync", json={"wants": [{"name": "endpoints/b"}, {"name": "networks"}]})
+        assert [one["name"] for one in other.json()["changed"]] == ["endpoints/b", "networks"]
+
+
 async def test_leaf_needs_a_registration_here(scene: tuple[FakeCatalog, httpx2.AsyncClient]) -> None:
     """Refused before the catalog sees it; after registering on the same socket it is passed on."""
     catalog, client = scene
