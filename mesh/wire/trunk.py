@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from mesh.wire.trunk_events import (
     FIELD_COST_BYTES,
+    MAX_INTERIM_HEADS,
     Bytes,
     Data,
     Ended,
@@ -51,7 +52,6 @@ from mesh.wire.trunk_frames import (
     U32,
     WINDOW,
     Code,
-    OpenedRequest,
     TrunkError,
     decode_request,
 )
@@ -255,6 +255,10 @@ class Trunk:
             raise TrunkError(Code.PROTOCOL, "a response head whose lengths are not those of its content")
         end = bool(flags & FLAG_END)
         stream.head_received = status >= 200 or status == 101
+        if not stream.head_received:
+            stream.interim_heads += 1
+            if stream.interim_heads > MAX_INTERIM_HEADS:
+                raise TrunkError(Code.FLOOD, "interim responses without end")
         if flags & (FLAG_END | FLAG_BODY) and not stream.head_received:
             raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")
         events.append(Headed(stream, status, whole[_HEAD_START_BYTES:body_at], end, whole[body_at:]))

@@ -23,6 +23,9 @@ class TrunkLimits(msgspec.Struct, frozen=True):
     max_unread_bytes: int = 4 * 1024 * 1024
 
 
+MAX_INTERIM_HEADS = 16
+"""Interim responses to one request; no window holds them back, so more are the peer's error."""
+
 FIELD_COST_BYTES = 128
 """What a field costs in memory besides its bytes; counted when heads are held."""
 
@@ -37,6 +40,7 @@ class Stream:
         "head_received",
         "held_bytes",
         "id",
+        "interim_heads",
         "is_http",
         "is_open",
         "is_ready",
@@ -71,6 +75,7 @@ class Stream:
         self.end_sent = False
         self.end_received = False
         self.head_received = False
+        self.interim_heads = 0
         self.is_ready = False
         self.is_waiting = False
         self.held_bytes = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from mesh.wire.trunk import Trunk
-from mesh.wire.trunk_events import Failed, Stream, TrunkLimits
+from mesh.wire.trunk_events import MAX_INTERIM_HEADS, Failed, Stream, TrunkLimits
 from mesh.wire.trunk_frames import (
     DATA,
     END,
@@ -28,6 +28,7 @@ from mesh.wire.trunk_frames import (
     WINDOW,
     Code,
     encode_fields,
+    encode_request,
 )
 from mesh.wire.trunk_outbox import Outbox
 
@@ -290,3 +291,18 @@ def test_the_trunks_window_bounds_what_all_streams_together_may_send() -> None:
                 return
             taken += 16_000
     pytest.fail("more than the trunk's window was taken")
+
+
+def test_interim_responses_without_end_are_the_peers_error() -> None:
+    """No window bounds heads: a peer that answers 103 for ever must not fill the buffer of a client that reads slowly."""
+    far = Trunk(is_dialler=False)
+    near = Trunk(is_dialler=True)
+    near.open_http(encode_request(b"GET", b"/", encode_fields([(b"host", b"web")])), end=True)
+    far.receive(near.out.take(1 << 16))
+    for _ in range(MAX_INTERIM_HEADS):
+        far.out.send_head(far.streams[1], 103, b"\0", end=False)
+    assert len(near.receive(far.out.take(1 << 16))) == MAX_INTERIM_HEADS
+    far.out.send_head(far.streams[1], 103, b"\0", end=False)
+    [event] = near.receive(far.out.take(1 << 16))
+    assert isinstance(event, Failed)
+    assert event.error.code is Code.FLOOD
