@@ -19,6 +19,11 @@ class Connection(msgspec.Struct, frozen=True):
     loopback: bool = False
     certificate: Mapping[str, Any] | None = None
 
+    @property
+    def is_strangers(self) -> bool:
+        """Whether nothing is known of who is at the other end: neither a certificate nor that it is on this machine."""
+        return not self.loopback and self.certificate is None
+
 
 UNKNOWN = Connection()
 

@@ -12,6 +12,7 @@ import msgspec
 from catalog.api.gate import Gate, Right
 from catalog.api.http.answer import JSON, Answer, text_answer
 from catalog.api.http.call import Call, find_token, read_body, read_headers
+from catalog.api.http.connection import connection_of
 from catalog.api.http.disconnect import Receive, Scope, Send
 from catalog.api.http.errors import ApiError, MethodNotAllowedError
 from catalog.api.http.query import parse_query
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 REGISTRATION_BYTES = 512 * 1024
 """The bound of a body unless an endpoint says otherwise (Consul's bound for values and transactions)."""
+
+STRANGER_BYTES = 64 * 1024
+"""The bound of a body from a connection without a certificate: a join fits, and thousands of them fit into memory."""
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -67,7 +71,10 @@ class Endpoint:
             raise MethodNotAllowedError(name, tuple(self._methods))
         headers = read_headers(scope)
         # The body first: the watcher for hang-ups looks past it only when it has been read.
-        body = await read_body(receive, headers, method.body_limit_bytes)
+        limit_bytes = method.body_limit_bytes
+        if connection_of(scope).is_strangers:
+            limit_bytes = min(limit_bytes, STRANGER_BYTES)
+        body = await read_body(receive, headers, limit_bytes)
         query = parse_query(
             scope.get("query_string", b""), datacenter=self._gate.datacenter, tenants_ignored=self._tenants_ignored
         )

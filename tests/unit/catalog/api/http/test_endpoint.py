@@ -7,7 +7,8 @@ import pytest
 from catalog.api.gate import OPEN
 from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.call import Call
-from catalog.api.http.endpoint import Endpoint, Method, refusal
+from catalog.api.http.connection import STATE_KEY, Connection
+from catalog.api.http.endpoint import STRANGER_BYTES, Endpoint, Method, refusal
 from catalog.api.http.errors import (
     ApiError,
     BadRequestError,
@@ -94,3 +95,27 @@ async def test_a_handler_gets_the_request_and_its_answer_goes_out() -> None:
     assert (b"x-a", b"b") in sent[0]["headers"]
     assert (b"content-length", b"7") in sent[0]["headers"]
     assert sent[1]["body"] == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("connection", "status"),
+    [(Connection(), 413), (Connection(loopback=True), 200), (Connection(certificate={"subject": ()}), 200)],
+)
+async def test_a_stranger_may_send_no_more_than_a_join_needs(connection: Connection, status: int) -> None:
+    """Bodies are read before the caller is judged: without a certificate, thousands of them must fit into memory."""
+    sent: list[dict[str, Any]] = []
+
+    async def handler(_: Call) -> Answer:
+        return json_answer(1)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * (STRANGER_BYTES + 1), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with open_api(everyone_operates=True) as api:
+        endpoint = Endpoint(api.gate, {"POST": Method(handler, OPEN, 1024 * 1024)})
+        scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "state": {STATE_KEY: connection}}
+        await endpoint(scope, receive, send)
+    assert sent[0]["status"] == status
