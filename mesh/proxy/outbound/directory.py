@@ -72,9 +72,10 @@ class Directory:
         """The endpoints that `target` may use."""
         aim = self.aims.get(target.id)
         if aim is None or aim.target != target:
-            local = self._snapshot.local
-            reachable = [name for name, known in self._snapshot.gateways.items() if known.endpoints]
-            pool = Pool(self._known(target.service).values(), target, local.network, reachable)
+            known, own = self._known(target.service).values(), self._snapshot.local.network
+            networks = {candidate.endpoint.network for candidate in known}
+            reachable = networks_reached(networks, own, self._snapshot.gateways, self._mode)
+            pool = Pool(known, target, own, reachable)
             aim = self.aims[target.id] = Aim(target, pool)
         return aim
 
