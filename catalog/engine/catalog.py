@@ -4,6 +4,7 @@ One writer task takes what is queued, logs it in one transaction, then applies i
 nowhere else, and never between two awaits of a reader: all of it runs in one trio thread.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +21,9 @@ from catalog.state.changes import AnyChange, Entry, decode_entry, encode_entry
 from catalog.state.errors import ChangeRefusedError, InvalidChangeError
 from catalog.state.index import Topic
 from catalog.state.state import State
-from catalog.store import Loaded, Store, StoreCorruptError, StoreError
+from catalog.store import Loaded, Store, StoreCorruptError, StoreError, StoreFullError
+
+logger = logging.getLogger(__name__)
 
 PENDING_LIMIT = 4096
 GROUP_LIMIT = 256
@@ -110,7 +113,7 @@ class Catalog:
         Raises:
             InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
             ConflictError: a compare in a batch failed.
-            CatalogBusyError: too many changes are queued.
+            CatalogBusyError: too many changes are queued, or the disk is full.
             CatalogStoppedError: the catalog stops, or its store failed.
         """
         if self._stopped:
@@ -187,11 +190,11 @@ class Catalog:
             if not kept:
                 await trio.lowlevel.checkpoint()
                 continue
-            await self._log(kept)
+            if not await self._log(kept):
+                continue
             self._apply(kept, now_s)
             if self._since_compaction >= self._compact_every:
-                await self._store.compact(self.state.index, self.state.encode())
-                self._since_compaction = 0
+                await self._compact()
 
     def _sift(self, group: list[_Pending], now_s: float) -> list[tuple[_Pending, bytes]]:
         """Answer what would change nothing or be refused, as far as nothing before it in the group touches its subject."""
@@ -211,11 +214,17 @@ class Catalog:
                 pending.refuse(error)
         return kept
 
-    async def _log(self, kept: list[tuple[_Pending, bytes]]) -> None:
+    async def _log(self, kept: list[tuple[_Pending, bytes]]) -> bool:
+        """Put the changes on disk. False if it is full: they are refused, and reads go on."""
         first = self.state.index + 1
         entries = [(first + position, line) for position, (_, line) in enumerate(kept)]
         try:
             await self._store.commit(entries)
+        except StoreFullError as error:
+            logger.error("no change is kept: %s", error)  # noqa: TRY400 - one line is all there is to say
+            for pending, _ in kept:
+                pending.refuse(CatalogBusyError(f"the change was not kept: {error}"))
+            return False
         except BaseException as error:
             for pending, _ in kept:
                 pending.refuse(
@@ -224,6 +233,15 @@ class Catalog:
             if isinstance(error, StoreError):
                 self._stopped = True
             raise
+        return True
+
+    async def _compact(self) -> None:
+        """Put a snapshot in the log's place; on a full disk the log stays, and it is tried again as many changes later."""
+        self._since_compaction = 0
+        try:
+            await self._store.compact(self.state.index, self.state.encode())
+        except StoreFullError as error:
+            logger.warning("the catalog's log is not compacted: %s", error)
 
     def _apply(self, kept: list[tuple[_Pending, bytes]], now_s: float) -> None:
         touched: set[Topic] = set()

@@ -2,7 +2,7 @@
 
 
 class CatalogBusyError(Exception):
-    """More changes are queued than the catalog takes; send the change again in a second."""
+    """More changes are queued than the catalog takes, or its disk is full; nothing was kept, send the change again."""
 
 
 class CatalogStoppedError(Exception):

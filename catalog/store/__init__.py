@@ -27,6 +27,10 @@ class StoreCorruptError(StoreError):
     """The disk's fault: the store does not pass its own check; restore a backup."""
 
 
+class StoreFullError(StoreError):
+    """The disk's fault: there is no room. Nothing of the call was kept, and the store is as it was: try again later."""
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """What a store holds: the last snapshot (empty: none), the index it was made at, and the changes after it in order."""
 
@@ -50,6 +54,7 @@ class Store(Protocol):
         """Append entries, all or none, and return when they are on disk. Indexes ascend, above all before.
 
         Raises:
+            StoreFullError: the disk is full; none of them is there, and the store goes on.
             StoreError: they may not be there. The owner must stop: what is on disk is known only after `load`.
         """
         ...
@@ -58,6 +63,7 @@ class Store(Protocol):
         """Replace the snapshot and every entry up to `index` by `snapshot`, at once.
 
         Raises:
+            StoreFullError: the disk is full; the store is as before, and goes on.
             StoreError: the store is as before, or as after.
         """
         ...

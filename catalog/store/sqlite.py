@@ -12,7 +12,15 @@ from typing import TypeVar
 
 import trio
 
-from catalog.store import Loaded, LogEntry, StoreBusyError, StoreCorruptError, StoreError, StoreVersionError
+from catalog.store import (
+    Loaded,
+    LogEntry,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreVersionError,
+)
 
 T = TypeVar("T")
 
@@ -93,6 +101,9 @@ def _translated(error: sqlite3.DatabaseError) -> StoreError:
         return StoreBusyError("the catalog's store is open in another process: stop that one first")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreCorruptError(f"the catalog's store is damaged ({error}): restore a backup")
+    if code == sqlite3.SQLITE_FULL:
+        # The transaction was rolled back: its commit record is the last thing written, and did not fit.
+        return StoreFullError("the disk of the catalog's store is full: free some space")
     return StoreError(f"the catalog's store failed: {error}")
 
 

@@ -9,7 +9,7 @@ import trio
 from catalog.engine import Catalog
 from catalog.state.changes import Register
 from catalog.state.records import Node, ServiceInstance
-from catalog.store import LogEntry, StoreError
+from catalog.store import LogEntry, StoreError, StoreFullError
 from catalog.store.memory import Memory, MemoryStore
 
 START_S = 1_000_000_000.0
@@ -25,11 +25,14 @@ class GatedStore(MemoryStore):
         self.commits: list[int] = []
         self.compactions: list[int] = []
         self.broken = False
+        self.full = False
 
     async def commit(self, entries: list[LogEntry]) -> None:
         await self.gate.wait()
         if self.broken:
-            raise StoreError("the disk is full")
+            raise StoreError("the disk is gone")
+        if self.full:
+            raise StoreFullError("the disk is full")
         await super().commit(entries)
         self.commits.append(len(entries))
 

@@ -17,7 +17,7 @@ from catalog.state.changes import (
 )
 from catalog.state.errors import ConflictError, InvalidChangeError, UnknownSubjectError
 from catalog.state.records import Node
-from catalog.store import StoreCorruptError, StoreError
+from catalog.store import StoreCorruptError, StoreError, StoreFullError
 from catalog.store.memory import Memory, MemoryStore
 from mesh.model.endpoint import Health
 from tests.fakes.engine import GatedStore, running, web
@@ -211,7 +211,7 @@ async def test_a_store_that_fails_ends_the_catalog() -> None:
         outcomes.append("let go")
 
     async def run() -> None:
-        with pytest.raises(StoreError, match="disk is full"):
+        with pytest.raises(StoreError, match="disk is gone"):
             await catalog.run()
         outcomes.append("raised")
 
@@ -273,3 +273,46 @@ async def test_a_line_that_cannot_be_read_stops_the_start() -> None:
     await store.commit([(2, b'{"now_s":1,"change":{"change":"later"}}')])
     with pytest.raises(StoreCorruptError, match="entry 2"):
         await Catalog.open(store)
+
+
+async def test_a_full_disk_refuses_changes_and_ends_nothing(autojump_clock: MockClock) -> None:
+    """Reads and waits go on, senders are told why, a lease that lapses meanwhile lapses when there is room again."""
+    del autojump_clock
+    store = GatedStore()
+    async with running(store) as catalog:
+        await catalog.submit(web(0, lease_ttl_s=15))
+        index = catalog.index
+        store.full = True
+        with pytest.raises(CatalogBusyError, match="not kept: the disk is full"):
+            await catalog.submit(web(1))
+        assert (len(catalog.state.service("web")), catalog.index) == (1, index)
+        await trio.sleep(20)
+        store.full = False
+        await trio.sleep(1)
+        check = catalog.state.check("n0", "serfHealth")
+        assert check is not None
+        assert check.status is Health.CRITICAL
+        await catalog.submit(web(1))
+        assert len(catalog.state.service("web")) == 2
+
+
+async def test_a_snapshot_that_does_not_fit_is_tried_again_later() -> None:
+    """The log stays whole until then."""
+
+    class Tight(GatedStore):
+        room = False
+
+        async def compact(self, index: int, snapshot: bytes) -> None:
+            if not self.room:
+                raise StoreFullError("the disk is full")
+            await super().compact(index, snapshot)
+
+    store = Tight()
+    async with running(store, compact_every=3) as catalog:
+        for number in range(4):
+            await catalog.submit(web(number))
+        store.room = True
+        assert not store.compactions
+        for number in range(4, 8):
+            await catalog.submit(web(number))
+        assert len(store.compactions) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.store import Loaded, StoreCorruptError, StoreError, StoreVersionError
+from catalog.store import Loaded, StoreCorruptError, StoreError, StoreFullError, StoreVersionError
 from catalog.store.sqlite import SCHEMA_VERSION, open_sqlite
 
 
@@ -109,3 +109,21 @@ async def test_a_torn_tail_loses_only_what_was_not_acknowledged(tmp_path: Path) 
     survivor = await open_sqlite(copy)
     assert await survivor.load() == Loaded(b"", 0, ((2, b"kept"),))
     await survivor.close()
+
+
+async def test_a_full_disk_keeps_nothing_and_the_store_goes_on(tmp_path: Path) -> None:
+    """Neither half a commit nor half a snapshot; what is kept next follows what was kept last."""
+    path = tmp_path / "catalog.db"
+    await _filled(path)
+    store = await open_sqlite(path)
+    pages = await store._run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    await store._run(lambda connection: connection.execute(f"PRAGMA max_page_count={pages}").fetchall())
+    with pytest.raises(StoreFullError, match="is full: free some space"):
+        await store.commit([(5, b"x" * 100_000)])
+    with pytest.raises(StoreFullError):
+        await store.compact(4, b"x" * 100_000)
+    await store._run(lambda connection: connection.execute(f"PRAGMA max_page_count={pages + 1000}").fetchall())
+    await store.commit([(5, b"y" * 100_000)])
+    loaded = await store.load()
+    await store.close()
+    assert [(index, change[:1]) for index, change in loaded.entries] == [(2, b"x"), (3, b"x"), (4, b"x"), (5, b"y")]
