@@ -80,6 +80,7 @@ class SyncClient:
             SyncError: unreachable, a bad answer, or not sendable.
         """
         repeatable = method in _REPEATABLE if repeatable is None else repeatable
+        kept: _Kept | None = None
         with trio.move_on_after(timeout_s) as scope:
             async with self._room:
                 kept = await self._take_idle()
@@ -96,9 +97,9 @@ class SyncClient:
                 except ConnectionBrokenError as error:
                     raise UnreachableError(f"{kept.dialler.name}: {error}") from error
         assert scope.cancelled_caught
-        raise UnreachableError(
-            f"{self._diallers[0].name}: no answer to {method} {path.partition('?')[0]} within {timeout_s:g} s"
-        )
+        silent = kept.dialler if kept is not None else self._diallers[-1]  # the one that was dialled last stands last
+        self._try_last(silent)
+        raise UnreachableError(f"{silent.name}: no answer to {method} {path.partition('?')[0]} within {timeout_s:g} s")
 
     async def aclose(self) -> None:
         """Close the kept connections, also when cancelled."""
@@ -144,6 +145,7 @@ class SyncClient:
         failures: list[str] = []
         for dialler in tuple(self._diallers):
             generation = dialler.generation
+            self._try_last(dialler)  # also if whoever calls gives up while it hangs
             try:
                 stream = await dialler.dial()
             except UnreachableError as error:
@@ -153,6 +155,11 @@ class SyncClient:
             self._diallers.insert(0, dialler)
             return _Kept(dialler, generation, HttpConnection(stream, dialler.host))
         raise UnreachableError("; ".join(failures))
+
+    def _try_last(self, dialler: Dialler) -> None:
+        """The next call dials the others first: an address that swallows packets must not use up the time of every call."""
+        self._diallers.remove(dialler)
+        self._diallers.append(dialler)
 
 
 def _decode(answer: HttpAnswer, kind: type[T]) -> T:

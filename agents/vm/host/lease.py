@@ -18,7 +18,8 @@ log = logging.getLogger("linkspan.agent.lease")
 RENEW_EVERY_S = 4.0
 RETRY_EVERY_S = 1.0
 LEASE_TTL_S = 12.0
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 3.0
+"""Short, so that after a renewal that hangs another address is tried before the lease is over."""
 
 
 class Lease:
@@ -35,7 +36,8 @@ class Lease:
         """Renew until cancelled."""
         while True:
             try:
-                with trio.fail_after(ANSWER_WITHIN_S):
+                # The client has the same limit and must reach its own first: only then does it try another address next.
+                with trio.fail_after(ANSWER_WITHIN_S + 0.5):
                     await self._renew()
             except (SyncError, trio.TooSlowError) as error:
                 text = str(error) or f"no answer within {ANSWER_WITHIN_S:g} s"

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 from mesh.sync.client import SyncClient
 from mesh.sync.link.errors import BadAnswerError, RefusedError, UnreachableError, UnusableRequestError
@@ -163,3 +164,39 @@ def test_a_client_needs_an_address():
     """No address is a mistake of composition."""
     with pytest.raises(ValueError, match="at least one address"):
         SyncClient([])
+
+
+class SilentDialler:
+    """An address that swallows packets: a host without power, a firewall that drops."""
+
+    name = host = "silent"
+    generation = 0
+
+    async def dial(self) -> trio.abc.Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def test_an_address_that_swallows_packets_costs_one_call(autojump_clock: MockClock, nursery: trio.Nursery):
+    """A lease is renewed within seconds: the call after the one that hung goes another way."""
+    del autojump_clock
+    other = MemoryDialler(nursery, Recorder())
+    client = SyncClient([SilentDialler(), other])
+    with pytest.raises(UnreachableError):
+        await client.request("PUT", "/lease", timeout_s=4)
+    assert (await client.request("PUT", "/lease", timeout_s=4)).status == 200
+    await client.aclose()
+
+
+async def test_so_does_one_that_falls_silent_on_a_kept_connection(autojump_clock: MockClock, nursery: trio.Nursery):
+    """The other side of a connection can be gone without a word."""
+    del autojump_clock
+    first, second = Recorder(), Recorder()
+    client = SyncClient([MemoryDialler(nursery, first), MemoryDialler(nursery, second)])
+    await client.request("PUT", "/lease", timeout_s=4)
+    first.delay_s = 1e9
+    with pytest.raises(UnreachableError):
+        await client.request("PUT", "/lease", timeout_s=4)
+    await client.request("PUT", "/lease", timeout_s=4)
+    assert (len(first.asked), len(second.asked)) == (2, 1)
+    await client.aclose()
