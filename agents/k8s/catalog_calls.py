@@ -12,9 +12,11 @@ from agents.k8s.node_agent import CatalogUnavailableError
 from agents.k8s.reflector import Json
 from mesh.sync.client import SyncClient
 from mesh.sync.link.errors import SyncError
-from mesh.wire.sync import SyncRequest
 
 POD_META = "k8s-uid"
+CALL_WITHIN_S = 15.0
+RENEW_WITHIN_S = 3.0
+"""A lease lives 12 s: a renewal that hangs must leave time for two more."""
 
 
 class CatalogCalls:
@@ -32,11 +34,9 @@ class CatalogCalls:
         await self._put("/v1/catalog/deregister", body)
 
     async def renew_lease(self, node: str) -> None:
-        """Keep the node's registrations alive for another lease."""
-        try:
-            await self._client.call(SyncRequest(wants=(), lease_node=node))
-        except SyncError as error:
-            raise CatalogUnavailableError(str(error)) from error
+        """Keep the node's registrations alive for another lease; a call that hangs is given up while it still lives."""
+        path = f"/v1/linkspan/lease/{quote(node, safe='')}"
+        await self._ask("PUT", path, b"", timeout_s=RENEW_WITHIN_S)
 
     async def pod_services(self, node: str) -> set[str]:
         """IDs of the node's services that came from pods; none while the catalog does not know the node."""
@@ -47,10 +47,10 @@ class CatalogCalls:
     async def _put(self, path: str, body: Json) -> None:
         await self._ask("PUT", path, msgspec.json.encode(body))
 
-    async def _ask(self, method: str, path: str, body: bytes) -> Any:
+    async def _ask(self, method: str, path: str, body: bytes, timeout_s: float = CALL_WITHIN_S) -> Any:
         headers = (("content-type", "application/json"),) if body else ()
         try:
-            answer = await self._client.request(method, path, body, headers)
+            answer = await self._client.request(method, path, body, headers, timeout_s=timeout_s)
         except SyncError as error:
             raise CatalogUnavailableError(str(error)) from error
         if answer.status != 200:

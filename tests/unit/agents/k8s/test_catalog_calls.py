@@ -77,3 +77,29 @@ async def test_a_catalog_that_is_away_is_the_agents_error(nursery: trio.Nursery)
         await calls.register({})
     with pytest.raises(CatalogUnavailableError, match="refused"):
         await calls.renew_lease("n1")
+
+
+async def test_a_renewal_names_the_node(nursery: trio.Nursery) -> None:
+    """And a node that the catalog forgot is an error, for the log."""
+    server = Scripted(nursery, 200, "true")
+    await CatalogCalls(SyncClient([server])).renew_lease("n 1")
+    assert server.asked[0].startswith(b"PUT /v1/linkspan/lease/n%201 HTTP/1.1\r\n")
+    with pytest.raises(CatalogUnavailableError, match="404 not registered"):
+        await CatalogCalls(SyncClient([Scripted(nursery, 404, "not registered")])).renew_lease("n1")
+
+
+class Silent(Scripted):
+    """A catalog whose machine lost its power: nothing comes back, not even a refusal."""
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        self.asked.append(await stream.receive_some(65536))
+
+
+async def test_a_renewal_that_hangs_leaves_time_for_others(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """Three tries fit into a lease of 12 s."""
+    began_s = autojump_clock.current_time()
+    with pytest.raises(CatalogUnavailableError, match="no answer"):
+        await CatalogCalls(SyncClient([Silent(nursery, 200, "")])).renew_lease("n1")
+    assert autojump_clock.current_time() - began_s <= 12 / 3
