@@ -127,3 +127,10 @@ def test_the_token_is_a_credential_and_is_removed() -> None:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(unit)
     assert parser["Unit"]["Before"] == "linkspan-agent.service"
+
+
+def test_a_host_that_joins_at_the_second_try_gets_its_agent() -> None:
+    """At boot the agent's condition fails if the catalog was away then: who joins later must start it."""
+    join = SYSTEMD / "linkspan-join.service"
+    assert lines(join, "Restart") == ["on-failure"]
+    assert lines(join, "OnSuccess") == ["linkspan-agent.service"]
