@@ -117,9 +117,12 @@ def _start(made: Scene) -> None:
 
 def _settle(made: Scene) -> None:
     """Wait until every service is healthy in the catalog and every call was answered once."""
-    for service, node in SERVICES.items():
-        is_up = lambda: made.operator.passing(service) == made.operator.callable(service) == [node]  # noqa: B023, E731 - called at once
-        wait_until(is_up, f"{service} to be healthy", timeout_s=30)
+    ask = made.operator
+
+    def healthy() -> bool:
+        return all(ask.passing(name) == ask.callable(name) == [node] for name, node in SERVICES.items())
+
+    wait_until(healthy, "every service to be healthy", timeout_s=30)
     made.machine_user.wait_get("http://api:9191/")
     made.machine_user.wait_talk("cache", 9192)
     made.pod_app.wait_get("http://web:9191/")
