@@ -98,7 +98,7 @@ def _listening(stack: AsyncExitStack, listen: Callable[[str], ListenerT], port: 
     try:
         made = listen(f"{LOOPBACK}:{port}")
     except OSError as error:
-        raise ListenError(f"cannot listen on {LOOPBACK}:{port}: {error.strerror}: choose another {flag}") from error
+        raise ListenError(f"{error.strerror}: choose another {flag}") from error
     sock: Any = getattr(made, "socket", made)
     stack.callback(sock.close)
     return made

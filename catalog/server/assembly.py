@@ -21,6 +21,7 @@ from catalog.api.app import application, routes
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
 from catalog.api.token_review import KubernetesJoin
 from catalog.authority.authority import Authority
+from catalog.authority.root_file import ROOT_FILE, AuthorityFileError
 from catalog.engine import Catalog
 from catalog.server.certificate import ServerCertificate
 from catalog.server.kubernetes import RETRY_S, KubernetesApi, PublishError
@@ -74,13 +75,14 @@ async def _run(
         make_private_directory(settings.data_dir)
         store = await open_sqlite(settings.data_dir / STORE_FILE)
         stack.push_async_callback(store.close)
+        engine = await Catalog.open(store, epoch=epoch)
+        check_authority_kept(engine, settings.data_dir)
         authority = Authority.open(
             settings.data_dir, settings.datacenter, epoch(), settings.trust_domain, leaf_ttl_s=settings.leaf_ttl_s
         )
         kubernetes = (
             await stack.enter_async_context(KubernetesApi(settings.kubernetes)) if settings.kubernetes else None
         )
-        engine = await Catalog.open(store, epoch=epoch)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await keep_operator_token(engine, settings.data_dir)
@@ -98,6 +100,19 @@ async def _run(
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 task_status.started(running)
             nursery.cancel_scope.cancel()
+
+
+def check_authority_kept(engine: Catalog, data_dir: Path) -> None:
+    """Refuse to make a new authority beside the state of an old one: every certificate of the mesh would be void at once.
+
+    Raises:
+        AuthorityFileError: the state was used before, and its authority is not there.
+    """
+    if engine.state.record(OPERATOR_TABLE, OPERATOR_KEY) is not None and not (data_dir / ROOT_FILE).exists():
+        raise AuthorityFileError(
+            f"{data_dir / ROOT_FILE} is gone, but {STORE_FILE} beside it is in use: restore it from a backup, "
+            f"or remove {STORE_FILE} too and let every host join again"
+        )
 
 
 @contextmanager

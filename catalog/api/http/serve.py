@@ -105,6 +105,9 @@ def listen(bind: str, *, backlog: int = DEFAULT_LIMITS.backlog) -> socket.socket
         sock.bind((host, port))
         sock.listen(backlog)
         sock.setblocking(False)  # noqa: FBT003 - its only argument
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {bind}: {error.strerror or error}") from error
     except BaseException:
         sock.close()
         raise

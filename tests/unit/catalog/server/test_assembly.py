@@ -1,6 +1,7 @@
 """A catalog process put together: what it writes, what it refuses, how it ends and comes back."""
 
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -138,3 +139,21 @@ def test_of_several_errors_the_first_is_raised_and_the_rest_logged(caplog: pytes
     with pytest.raises(StoreError, match="disk"), one_error():
         raise ExceptionGroup("outer", [inner])
     assert "other" in caplog.text
+
+
+async def test_a_lost_authority_is_not_made_anew_in_silence(tmp_path: Path) -> None:
+    """Every host would be locked out by a certificate that nobody knows; whoever lost the file is told."""
+    async with catalog(settings(tmp_path)):
+        pass
+    (tmp_path / "ca.pem").unlink()
+    with pytest.raises(AuthorityFileError, match="restore it from a backup"):
+        await run_catalog(settings(tmp_path), trio.Event())
+    assert not (tmp_path / "ca.pem").exists()
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """Of the two that a catalog listens on, the operator must know which."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"cannot listen on {address}: Address already in use"):
+            await run_catalog(Settings(tmp_path, http="", mesh=address), trio.Event())
