@@ -113,3 +113,17 @@ def _check_service(account: Account, asked: SpiffeId, cluster: Cluster) -> None:
         )
     if cluster.namespaces and account.namespace not in cluster.namespaces:
         raise ReviewRefusedError(f"services do not run in namespace {account.namespace!r}")
+
+
+def check_not_a_hosts(asked: SpiffeId, kept: Grant | None) -> None:
+    """Whether the name of a Kubernetes node is free of a host that joined by an operator's token.
+
+    Who may name a cluster's nodes must not take over a host of the same name, nor what that host was granted.
+
+    Raises:
+        ReviewRefusedError: it is taken: no node of a cluster is granted services or a gateway.
+    """
+    if asked.kind is Kind.NODE and kept is not None and (kept.services or kept.gateway):
+        raise ReviewRefusedError(
+            f"node {asked.name!r} is a host that joined with a token of its own: give the Kubernetes node another name"
+        )

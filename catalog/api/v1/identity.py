@@ -7,9 +7,10 @@ import ssl
 from typing import Any
 
 from catalog.access.callers import OPERATOR, Caller, CallerKind, Grant
-from catalog.access.kubernetes import ReviewRefusedError, check_identity, read_review
+from catalog.access.kubernetes import ReviewRefusedError, check_identity, check_not_a_hosts, read_review
 from catalog.access.rights import Verb
 from catalog.access.tokens import (
+    GRANT_TABLE,
     JOIN_TABLE,
     RANDOM_BYTES,
     TokenRefusedError,
@@ -18,6 +19,7 @@ from catalog.access.tokens import (
     grant_change,
     join_token_id,
     make_join_token,
+    read_grant,
     redeem,
 )
 from catalog.api.api import Api, Paths
@@ -146,6 +148,7 @@ class IdentityEndpoints:
         checked = await self._api.authority.read_request(request.csr_pem)
         grant = check_identity(account, checked.asked, kubernetes.cluster)
         self._check_asked(OPERATOR, checked)  # trust domain and datacenter; the name was judged by the account
+        check_not_a_hosts(checked.asked, read_grant(self._api.parking.state.record(GRANT_TABLE, checked.asked.name)))
         change = None if grant is None else grant_change(checked.asked.name, grant)
         return await self._welcome(checked, grant or Grant(), change)
 

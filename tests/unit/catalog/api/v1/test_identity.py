@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from catalog.access.callers import Grant
 from catalog.access.kubernetes import Cluster
-from catalog.access.tokens import GRANT_TABLE, JOIN_TABLE, read_grant
+from catalog.access.tokens import GRANT_TABLE, JOIN_TABLE, grant_change, read_grant
 from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, UnavailableError
 from catalog.api.token_review import KubernetesJoin, ReviewUnavailableError
 from catalog.api.v1.identity import IdentityEndpoints, ca_pin
@@ -117,3 +118,22 @@ async def test_the_pin_is_the_roots_fingerprint() -> None:
     async with open_api() as api:
         pem = api.authority.root_pem
     assert ca_pin(pem) == "sha256:" + hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+@pytest.mark.parametrize("grant", [Grant(services=("db",)), Grant(gateway=True, network="vm-paris")])
+async def test_a_cluster_cannot_take_a_hosts_name(grant: Grant) -> None:
+    """Who names the nodes of a cluster is not who joined the host: neither its name nor its grant may change hands."""
+    async with open_api(kubernetes=JOIN) as api:
+        await api.submit(grant_change("node-1", grant))
+        with pytest.raises(PermissionDeniedError, match="joined with a token of its own"):
+            await IdentityEndpoints(api).join(call("linkspan/agent/pod-1/node-1", NODE))
+        assert read_grant(api.parking.state.record(GRANT_TABLE, "node-1")) == grant
+
+
+async def test_a_clusters_node_may_join_again() -> None:
+    """A restarted agent keeps its name, also in a cluster whose network was renamed."""
+    async with open_api(kubernetes=JOIN) as api:
+        await api.submit(grant_change("node-1", Grant(network="former")))
+        for _ in range(2):
+            answer = await IdentityEndpoints(api).join(call("linkspan/agent/pod-1/node-1", NODE))
+            assert answer.status == 200
