@@ -13,7 +13,7 @@ from typing import Protocol
 from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import Bytes, Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, WasReset
-from mesh.wire.trunk_frames import Code
+from mesh.wire.trunk_frames import Code, TrunkError
 
 _READS_A_CALL = 16
 _TLS_RECORD_BYTES = 16 * 1024
@@ -167,7 +167,7 @@ class Link:
         self._close(f"an error of our own: {error!r}")
 
     def _read(self) -> None:
-        view, recv_into, receive = self._ring.view, self._sock.recv_into, self.trunk.receive
+        view, recv_into, receive, keeper = self._ring.view, self._sock.recv_into, self.trunk.receive, self._keeper
         self.last_s = self._ring.now_s
         for _ in range(_READS_A_CALL):
             try:
@@ -182,46 +182,40 @@ class Link:
                 return
             for event in receive(view[:size]):
                 self._dispatch(event)
-            if self.is_closed:
-                return
+                if self.is_closed:
+                    return
             if size < _TLS_RECORD_BYTES:
                 # Less than a full record: there is hardly another one; if there is, the ring comes back.
                 break
         if not self.is_dirty and self.trunk.out.has_output:
             self.touch()
+        if not self.trunk.streams:
+            keeper.on_idle(self)
 
     def _dispatch(self, event: Event) -> None:
+        """The rarer events."""
         kind = event.__class__
-        try:
-            if kind is Data:
-                event.stream.owner.on_data(event.data, end=event.end)  # type: ignore[union-attr]
-            elif kind is Headed:
-                event.stream.owner.on_head(event)  # type: ignore[union-attr]
-            elif kind is Opened:
-                event.stream.owner = NOBODY  # type: ignore[union-attr]
-                self._keeper.on_opened(self, event)  # type: ignore[arg-type]
-            elif kind is Ended:
-                event.stream.owner.on_end(event.block)  # type: ignore[union-attr]
-            elif kind is WasReset:
-                self._reset_owner(event.stream, event.code)  # type: ignore[union-attr]
-            elif kind is GoneAway:
-                self._keeper.on_leaving(self)
-            else:
-                assert isinstance(event, Failed)
-                _log.warning("a trunk was closed: %s", event.error)
-                self._write()
-                self._close(event.error.reason)
-        except Exception as error:
-            # One stream's error must not take the others with it: it is reset, and what went wrong is logged.
-            stream = getattr(event, "stream", None)
-            if stream is None:
-                raise
-            _log.exception("a stream was reset because its owner failed")
+        if kind is Ended:
+            event.stream.owner.on_end(event.block)  # type: ignore[union-attr]
+        elif kind is WasReset:
+            self._reset_owner(event.stream, event.code)  # type: ignore[union-attr]
+        elif kind is GoneAway:
+            self._keeper.on_leaving(self)
+        else:
+            assert isinstance(event, Failed)
+            _log.warning("a trunk was closed: %s", event.error)
+            self._write()
+            self._close(event.error.reason)
+
+    def _survive(self, event: Event) -> None:
+        """One stream's error must not take the others with it: it is reset, and what went wrong is logged."""
+        stream = getattr(event, "stream", None)
+        self._ring.failures += 1
+        _log.exception("a stream was reset because its owner failed")
+        if stream is None:
+            self._close("an error of our own")
+        else:
             self.reset(stream, Code.INTERNAL)
-            self._ring.failures += 1
-            del error
-        if not self.trunk.streams and not self.is_closed:
-            self._keeper.on_idle(self)
 
     def _reset_owner(self, stream: Stream, code: int) -> None:
         owner, stream.owner = stream.owner, NOBODY

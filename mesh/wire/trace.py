@@ -14,6 +14,7 @@ TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"
 _OURS = frozenset((TRACEPARENT, TRACESTATE))
 _MAX_TRACEPARENT_BYTES = 512
+_BEGUN = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # A later version may append fields after a dash; version 00 may not, and ff is invalid.
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -30,6 +31,11 @@ def parse_traceparent(value: bytes) -> Trace | None:
     """Read one `traceparent`; None when it is malformed, which the standard treats as absent."""
     match = _match(value)
     return None if match is None else Trace(match[2].decode(), match[3].decode(), int(match[4], 16))
+
+
+def is_begun_trace(value: bytes) -> bool:
+    """Whether this is a `traceparent` as our proxies begin one: nothing but hexadecimal digits and dashes."""
+    return _BEGUN.fullmatch(value) is not None
 
 
 def trace_id_of(fields: Fields) -> str:

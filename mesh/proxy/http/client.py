@@ -351,6 +351,7 @@ class ClientConnection:
     def _next(self) -> None:
         """Take the request that was sent ahead; in the turn's end, so that a long pipeline never recurses."""
         if self.state is State.REQUEST:
+            self._deadline_s = self._ring.now_s + self._keeper.timeouts.head_s
             self._take(self._reader.next_message())
             self._hold_back()
 

@@ -13,7 +13,7 @@ from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 from mesh.wire.http1.request import TARGET, KnownHead
 from mesh.wire.http1.response import KnownResponse
 from mesh.wire.http1.write import STATUS_LINES, field_lines
-from mesh.wire.trace import TRACEPARENT, TRACESTATE, parse_traceparent
+from mesh.wire.trace import TRACEPARENT, TRACESTATE, is_begun_trace, parse_traceparent
 from mesh.wire.trunk_frames import OpenedRequest, decode_fields, encode_fields
 
 
@@ -200,6 +200,9 @@ class TrunkForms:
             TrunkError: its block is malformed.
         """
         method, target = opened.method, opened.target
+        if opened.trace and not is_begun_trace(opened.trace):
+            # It becomes a line of the head: a CR or LF in it would be a request of the peer's own making.
+            raise HeadError(400, "the trace beside the head is malformed")
         if not TARGET.fullmatch(target):
             head = validate_trunk_head(method, target, decode_fields(opened.block))
             return head.target, _trunk_form(head, end=end)

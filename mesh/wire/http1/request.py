@@ -14,6 +14,7 @@ from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 TARGET = re.compile(rb"/[!-~]*")
 """A target whose form does not depend on the fields; whether it is a path is `mesh.wire.path`'s to say."""
 _LINE = re.compile(rb"([A-Z]{3,20}) (/[!-~]*) HTTP/1\.([01])(?=\r\n)")
+_STRICT_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/[0-9]\.[0-9](?=\r\n)")
 _MAX_BLANK_LINES = 4
 
 
@@ -167,7 +168,10 @@ class RequestReader:
     def _judge(self, data: bytes, size: int) -> tuple[bytes, KnownHead]:
         line = _LINE.match(data)
         if line is None:
-            # An unusual request line (absolute form, OPTIONS *): judged as a whole, not remembered.
+            # An unusual request line (absolute form, OPTIONS *): judged as a whole, not remembered. llhttp takes more
+            # spaces than one, and a line without version.
+            if _STRICT_LINE.match(data) is None:
+                raise HeadError(400, "the request line is malformed")
             method, target, version, fields = parse_request(data[:size])
             head = validate_head(method, target, version, fields)
             return head.target, KnownHead(head, version)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.wire.fields import Fields
-from mesh.wire.trace import Trace, parse_traceparent, propagate, trace_id_of
+from mesh.wire.trace import Trace, is_begun_trace, parse_traceparent, propagate, trace_id_of
 
 ID, PARENT = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 VALID = b"00-" + ID + b"-" + PARENT + b"-01"
@@ -60,6 +60,13 @@ def test_the_trace_of_a_head_that_is_passed_on() -> None:
     assert trace_id_of([(b"traceparent", VALID)]) == ID.decode()
     assert not trace_id_of([])
     assert not trace_id_of([(b"traceparent", VALID)] * 2)
+
+
+def test_a_trace_from_a_peer_holds_nothing_but_a_trace() -> None:
+    """It becomes a line of a head as it stands, so nothing follows it: no CR, LF or NUL, also no later version's suffix."""
+    assert is_begun_trace(VALID)
+    for bad in (b"", VALID + b"\r\n\r\nGET / HTTP/1.1\r\n", VALID + b"\n", b"01" + VALID[2:] + b"-\r", VALID.upper()):
+        assert not is_begun_trace(bad)
 
 
 def test_ids_are_never_zero() -> None:
