@@ -48,11 +48,20 @@ def install(machine: Machine) -> None:
     machine.run(["systemd-tmpfiles", "--create", "linkspan.conf"])
 
 
-def join(machine: Machine, server: str, address: str, ticket: dict[str, str]) -> None:
+def join_by_hand(machine: Machine, server: str, address: str, ticket: dict[str, str]) -> None:
     """Join the mesh at `server` with a one-time token, which goes in by standard input, then start the agent."""
     where = ["--server", server, "--node", machine.name, "--network", NETWORK, "--address", address]
     machine.run(["linkspan", "join", *where, "--ca-pin", ticket["CaPin"], "--token-file", "-"], stdin=ticket["Token"])
     start(machine, "linkspan-agent")
+
+
+def join_by_unit(machine: Machine, server: str, address: str, ticket: dict[str, str]) -> None:
+    """The same as provisioning does it: token and settings in files, the unit joins before the agent starts."""
+    settings = {"SERVER": server, "CA_PIN": ticket["CaPin"], "NETWORK": NETWORK, "ADDRESS": address}
+    lines = [f"LINKSPAN_JOIN_{name}={value}\n" for name, value in settings.items()]
+    machine.write("/etc/linkspan/join.env", "".join(lines))
+    machine.write("/etc/linkspan/join-token", ticket["Token"], mode=0o600)
+    start(machine, "linkspan-join", "linkspan-agent")
 
 
 def start(machine: Machine, *units: str) -> None:

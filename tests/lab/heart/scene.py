@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.lab.capture import Capture, capture
 from tests.lab.heart import cluster_side, machine_side
 from tests.lab.heart.callers import Caller, in_pod, on_machine
-from tests.lab.heart.operator import Operator
+from tests.lab.heart.catalog_operator import Operator
 from tests.lab.heart.pods import NAMESPACE
 from tests.lab.hosts.machine import Machine, machine
 from tests.lab.hosts.networks import Leg, Network, network
@@ -106,11 +106,11 @@ def _start(made: Scene) -> None:
     for host in (made.edge, made.app):
         machine_side.install(host)
     ticket = made.operator.token(machine_side.EDGE, machine_side.NETWORK, gateway=True)
-    machine_side.join(made.edge, cluster_side.GATEWAY, machine_side.EDGE_LAN, ticket)
+    machine_side.join_by_hand(made.edge, cluster_side.GATEWAY, machine_side.EDGE_LAN, ticket)
     machine_side.start_gateway(made.edge, cluster_side.GATEWAY)
     services = (machine_side.WEB, machine_side.LEDGER)
     ticket = made.operator.token(machine_side.APP, machine_side.NETWORK, services=[one.name for one in services])
-    machine_side.join(made.app, machine_side.LAN_GATEWAY, machine_side.APP_LAN, ticket)
+    machine_side.join_by_unit(made.app, machine_side.LAN_GATEWAY, machine_side.APP_LAN, ticket)
     machine_side.start_services(made.app, services)
     cluster_side.wait_pods(made.kube)
 
