@@ -3,26 +3,39 @@
 It must refuse every TCP address that is not loopback, and never leave the Unix socket open to others than its group.
 """
 
+import errno
 import grp
 import ipaddress
+import logging
 import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import anycorn
 import anycorn.config
+import anyio
 import trio
+from anycorn.app_wrappers import ASGIWrapper
+from anycorn.tcp_server import tcp_server_handler
+from anycorn.typing import ConnectionState
+from anycorn.worker_context import WorkerContext
+from anyio.abc import SocketListener, SocketStream
 
-from agents.vm.api.call import App, Receive, Scope, Send
+from agents.vm.api.call import App
 from mesh.sync.link.address import InvalidAddressError, parse_host_port
 
 SOCKET_MODE = 0o660
 BACKLOG = 512
+MAX_CONNECTIONS = 4096
 _IDLE_S = 75.0
 _GRACE_S = 0.5
+_STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_STARVED_PAUSE_S = 0.5
+
+log = logging.getLogger("linkspan.agent.api")
 
 
 class ListenError(Exception):
@@ -102,43 +115,101 @@ async def serve(
     sock: socket.socket,
     until: Callable[[], Awaitable[None]],
     *,
+    max_connections: int = MAX_CONNECTIONS,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` on `sock` until `until` returns; what runs then has half a second."""
+    """Serve `app` on `sock` until `until` returns; what runs then has half a second.
+
+    Whoever may connect must not be able to end the agent: beyond `max_connections` they are closed at once, and a process
+    without descriptors left waits for some.
+    """
+    context = WorkerContext(None)
+    handler = partial(tcp_server_handler, ASGIWrapper(cast("Any", app)), _config(), context, ConnectionState({}))
+    live: set[SocketStream] = set()
+    emptied = trio.Event()
+
+    async def connection(stream: SocketStream) -> None:
+        """One connection's life. Survives whatever happens in it."""
+        try:
+            with trio.CancelScope() as scope:
+                await handler()(cast("Any", _EndsWithItsPeer(stream, scope)))
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            live.discard(stream)
+            if not live:
+                emptied.set()
+            await _close(stream)
+
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as accepting:
+
+            async def accept() -> None:
+                async with await SocketListener.from_socket(socket.socket(fileno=os.dup(sock.fileno()))) as source:
+                    while True:
+                        stream = await accept_one(source.accept)
+                        if len(live) >= max_connections:
+                            await _close(stream)
+                        else:
+                            live.add(stream)
+                            connections.start_soon(connection, stream)
+
+            accepting.start_soon(accept)
+            task_status.started()
+            await until()
+            accepting.cancel_scope.cancel()
+        await context.terminated.set()
+        emptied = trio.Event()
+        with trio.move_on_after(_GRACE_S if live else 0):
+            await emptied.wait()
+        for stream in tuple(live):  # also those whose peer does not read: the server waits for it without end
+            await _close(stream)
+        connections.cancel_scope.cancel()
+
+
+async def accept_one(accept: Callable[[], Awaitable[SocketStream]]) -> SocketStream:
+    """The next connection, however long it takes; waits while there are no descriptors for one."""
+    while True:
+        try:
+            return await accept()
+        except (OSError, anyio.BrokenResourceError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if isinstance(cause, OSError) and cause.errno in _STARVED:
+                log.warning("no connection can be taken: %s", cause.strerror)
+                await trio.sleep(_STARVED_PAUSE_S)
+            else:  # the peer has gone already
+                await trio.lowlevel.checkpoint()
+
+
+class _EndsWithItsPeer:
+    """A stream that ends its connection's tasks when the peer hangs up; anycorn would keep them until its idle time is over."""
+
+    def __init__(self, stream: SocketStream, scope: trio.CancelScope) -> None:
+        self._stream = stream
+        self._scope = scope
+        self.send = stream.send
+        self.send_eof = stream.send_eof
+        self.aclose = stream.aclose
+        self.extra = stream.extra
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        try:
+            return await self._stream.receive(max_bytes)
+        except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._scope.cancel()
+            raise
+
+
+async def _close(stream: SocketStream) -> None:
+    with trio.CancelScope(shield=True):
+        await anyio.aclose_forcefully(stream)
+
+
+def _config() -> anycorn.config.Config:
     config = anycorn.config.Config()
-    config.bind = [f"fd://{os.dup(sock.fileno())}"]
     config.accesslog = None
     config.errorlog = None
     config.include_server_header = False
     config.keep_alive_timeout = _IDLE_S
-    config.graceful_timeout = _GRACE_S
     config.max_app_queue_size = 4
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_run, app, config, until)
-        task_status.started()
-
-
-async def _run(
-    app: App,
-    config: anycorn.config.Config,
-    until: Callable[[], Awaitable[None]],
-    *,
-    task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    await anycorn.serve(cast("Any", _without_lifespan(app)), config, shutdown_trigger=until, task_status=task_status)
-
-
-def _without_lifespan(app: App) -> App:
-    """`app`, with the server's start and stop messages answered here: nothing of ours depends on them."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
-        while True:
-            kind = (await receive())["type"]
-            await send({"type": f"{kind}.complete"})
-            if kind == "lifespan.shutdown":
-                return
-
-    return answer
+    return config
