@@ -34,7 +34,9 @@ from mesh.wire.trunk import Trunk
 
 CONNECTIONS = 64
 options_nolog = bool(os.environ.get("NOLOG"))
-REQUEST = b"GET /api/items?page=2 HTTP/1.1\r\nHost: api.service.consul:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
+REQUEST = (
+    b"GET /api/items?page=2 HTTP/1.1\r\nHost: api.service.consul:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n"
+)
 VARIED = (
     b"GET /api/items?page=%d HTTP/1.1\r\nHost: api.service.consul:8080\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n"
     b"X-Request-Id: %032x\r\n\r\n"
@@ -137,12 +139,19 @@ class Scene:
         log = AccessLog(None if options_nolog else os.open(os.devnull, os.O_WRONLY), None)
         log.clock = time.perf_counter
         self.far = InboundSide(
-            self._parts(made, pair.HTTP), far_plan.settings.inbound, Recorder("destination", self.ring, Metrics(), log), far_plan.snapshot
+            self._parts(made, pair.HTTP),
+            far_plan.settings.inbound,
+            Recorder("destination", self.ring, Metrics(), log),
+            far_plan.snapshot,
         )
         near_parts, metrics = self._parts(made, pair.CALLER), Metrics()
         directory = Directory(near_parts, near_plan.snapshot, near_plan.settings.gateway_mode, metrics)
         self.near = OutboundSide(
-            near_parts, near_plan.settings.upstreams, Recorder("source", self.ring, metrics, log), directory, near_plan.snapshot
+            near_parts,
+            near_plan.settings.upstreams,
+            Recorder("source", self.ring, metrics, log),
+            directory,
+            near_plan.snapshot,
         )
         self._log = log
         self._join(directory)
@@ -240,7 +249,9 @@ def main() -> None:
     profile.disable()
     print(f"{best_s / CONNECTIONS * 1e6:.1f} us a request, both hops, best of {options.rounds} rounds of {CONNECTIONS}")
     if options.profile:
-        pstats.Stats(profile).sort_stats("tottime").print_stats(60)
+        stats = pstats.Stats(profile).sort_stats("tottime")
+        stats.print_stats(60)
+        stats.print_callers("len|method .get. of|builtins.min|builtins.max")
 
 
 if __name__ == "__main__":

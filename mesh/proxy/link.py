@@ -13,7 +13,7 @@ from typing import Protocol
 from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import Bytes, Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, WasReset
-from mesh.wire.trunk_frames import Code, TrunkError
+from mesh.wire.trunk_frames import Code
 
 _READS_A_CALL = 16
 _TLS_RECORD_BYTES = 16 * 1024
@@ -85,7 +85,6 @@ class Link:
 
     __slots__ = (
         "_fd",
-        "is_dirty",
         "_keeper",
         "_mask",
         "_ring",
@@ -93,6 +92,7 @@ class Link:
         "_unsent",
         "elephants",
         "is_closed",
+        "is_dirty",
         "last_s",
         "trunk",
     )
@@ -167,7 +167,7 @@ class Link:
         self._close(f"an error of our own: {error!r}")
 
     def _read(self) -> None:
-        view, recv_into, receive, keeper = self._ring.view, self._sock.recv_into, self.trunk.receive, self._keeper
+        view, recv_into, receive = self._ring.view, self._sock.recv_into, self.trunk.receive
         self.last_s = self._ring.now_s
         for _ in range(_READS_A_CALL):
             try:
@@ -180,29 +180,44 @@ class Link:
             if not size:
                 self._close("the peer closed the connection")
                 return
-            for event in receive(view[:size]):
-                self._dispatch(event)
-                if self.is_closed:
-                    return
+            self._dispatch(receive(view[:size]))
+            if self.is_closed:
+                return
             if size < _TLS_RECORD_BYTES:
                 # Less than a full record: there is hardly another one; if there is, the ring comes back.
                 break
         if not self.is_dirty and self.trunk.out.has_output:
             self.touch()
         if not self.trunk.streams:
-            keeper.on_idle(self)
+            self._keeper.on_idle(self)
 
-    def _dispatch(self, event: Event) -> None:
-        """The rarer events."""
-        kind = event.__class__
-        if kind is Ended:
-            event.stream.owner.on_end(event.block)  # type: ignore[union-attr]
-        elif kind is WasReset:
-            self._reset_owner(event.stream, event.code)  # type: ignore[union-attr]
-        elif kind is GoneAway:
+    def _dispatch(self, events: list[Event]) -> None:
+        """Tell the owners what happened, the common things first."""
+        keeper = self._keeper
+        for event in events:
+            try:
+                if isinstance(event, Headed):
+                    event.stream.owner.on_head(event)
+                elif isinstance(event, Opened):
+                    event.stream.owner = NOBODY
+                    keeper.on_opened(self, event)
+                elif isinstance(event, Data):
+                    event.stream.owner.on_data(event.data, end=event.end)
+                else:
+                    self._dispatch_rare(event)
+            except Exception:  # noqa: BLE001 - one stream's error must not take the others with it
+                self._survive(event)
+            if self.is_closed:
+                return
+
+    def _dispatch_rare(self, event: Ended | WasReset | GoneAway | Failed) -> None:
+        if isinstance(event, Ended):
+            event.stream.owner.on_end(event.block)
+        elif isinstance(event, WasReset):
+            self._reset_owner(event.stream, event.code)
+        elif isinstance(event, GoneAway):
             self._keeper.on_leaving(self)
         else:
-            assert isinstance(event, Failed)
             _log.warning("a trunk was closed: %s", event.error)
             self._write()
             self._close(event.error.reason)
@@ -278,7 +293,7 @@ class Link:
             stream.is_open = False
             try:
                 self._reset_owner(stream, Code.BROKEN)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the other owners are told all the same
                 self._ring.failures += 1
                 _log.exception("the owner of a stream failed when its trunk was closed")
         self._keeper.on_closed(self, reason)

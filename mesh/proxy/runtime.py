@@ -118,7 +118,7 @@ class Proxy:
         for side in sides:
             side.drain()
         with trio.move_on_after(self._settings.timeouts.drain_s):
-            while not all(side.is_idle for side in sides):
+            while not all(side.is_idle for side in sides):  # noqa: ASYNC110 - many things end it; looking is cheap and rare
                 await trio.sleep(_DRAIN_LOOK_S)
         with contextlib.suppress(AttributeError):
             self._scope.cancel()  # type: ignore[union-attr]

@@ -79,7 +79,7 @@ Child = TypeVar("Child", bound=_Child)
 class Family(Generic[Child]):
     """One metric and its children by label values. Ask `child` once and keep what it returns."""
 
-    def __init__(self, name: str, kind: str, text: str, labels: tuple[str, ...], make: Callable[[], Child]) -> None:  # noqa: PLR0917 - the five facts of a metric, in the order of its text form
+    def __init__(self, name: str, kind: str, text: str, labels: tuple[str, ...], make: Callable[[], Child]) -> None:
         self.name = name
         self._kind = kind
         self._text = text
@@ -109,13 +109,13 @@ class Family(Generic[Child]):
 class RequestSeries:
     """All that is counted for the requests of one source to one destination, seen from one side."""
 
-    __slots__ = ("_by_status", "_family", "_labels", "_observe", "received_bytes", "sent_bytes")
+    __slots__ = ("_by_status", "_durations", "_family", "_labels", "received_bytes", "sent_bytes")
 
     def __init__(self, metrics: "Metrics", labels: tuple[str, str, str]) -> None:
         self._family = metrics.requests
         self._labels = labels
         self._by_status: dict[int, Counter] = {}
-        self._observe = metrics.request_duration.child(*labels).observe
+        self._durations = metrics.request_duration.child(*labels)
         self.received_bytes = metrics.request_bytes.child(*labels)
         self.sent_bytes = metrics.response_bytes.child(*labels)
 
@@ -125,8 +125,11 @@ class RequestSeries:
         if counter is None:
             counter = self._by_status[status] = self._family.child(*self._labels, str(status))
         counter.value += 1
-        self._observe(duration_s)
-        self.received_bytes.value += received_bytes
+        durations = self._durations
+        durations.counts[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
+        durations.total_s += duration_s
+        if received_bytes:
+            self.received_bytes.value += received_bytes
         self.sent_bytes.value += sent_bytes
 
 

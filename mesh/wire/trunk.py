@@ -59,6 +59,8 @@ from mesh.wire.trunk_outbox import Outbox
 
 _HEAD_START_BYTES = HEAD_START.size
 _HEAD_FLAGS = FLAG_END | FLAG_MORE | FLAG_BODY
+_WHOLE = FLAG_END | FLAG_BODY
+"""The flags of a head that is all in one frame."""
 
 
 class Trunk:
@@ -211,7 +213,9 @@ class Trunk:
             raise TrunkError(Code.PROTOCOL, "only the side that dialled opens streams")
         if self._part is None and stream_id != self._last_id + 1:
             raise TrunkError(Code.PROTOCOL, f"stream {stream_id} opened after {self._last_id}")
-        whole = self._join(stream_id, OPEN, flags, payload)
+        whole = (
+            self._join(stream_id, OPEN, flags, payload) if self._part is not None or flags & ~_WHOLE else bytes(payload)
+        )
         if whole is None:
             return
         self._last_id = stream_id
@@ -232,7 +236,7 @@ class Trunk:
         if full or self._held_bytes + held_bytes > self.limits.max_held_head_bytes:
             self._refuse(stream_id)
             return
-        stream = self.streams[stream_id] = Stream(stream_id, is_http=request is not None)
+        stream = self.streams[stream_id] = Stream(stream_id, request is not None)
         stream.held_bytes = held_bytes
         stream.head_received = True
         self._held_bytes += held_bytes
@@ -243,8 +247,12 @@ class Trunk:
     def _on_head(self, stream_id: int, flags: int, payload: Bytes, events: list[Event]) -> None:
         if not self.is_dialler:
             raise TrunkError(Code.PROTOCOL, "only the side that serves sends response heads")
-        stream = self._receiving(stream_id)
-        whole = self._join(stream_id, HEAD, flags, payload)
+        stream = self.streams.get(stream_id)
+        if stream is None or stream.end_received:
+            stream = self._receiving(stream_id)
+        whole = (
+            self._join(stream_id, HEAD, flags, payload) if self._part is not None or flags & ~_WHOLE else bytes(payload)
+        )
         if whole is None or stream is None:
             return
         if len(whole) < _HEAD_START_BYTES or not stream.is_http or stream.head_received:
@@ -256,14 +264,13 @@ class Trunk:
         end = bool(flags & FLAG_END)
         stream.head_received = status >= 200 or status == 101
         if not stream.head_received:
-            stream.interim_heads += 1
-            if stream.interim_heads > MAX_INTERIM_HEADS:
-                raise TrunkError(Code.FLOOD, "interim responses without end")
-        if flags & (FLAG_END | FLAG_BODY) and not stream.head_received:
-            raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")
+            _count_interim(stream, flags)
         events.append(Headed(stream, status, whole[_HEAD_START_BYTES:body_at], end, whole[body_at:]))
         if end:
-            self._ended_receiving(stream)
+            stream.end_received = True
+            if stream.end_sent:
+                self._finished += 1
+                self._release(stream)
 
     def _on_data(self, stream_id: int, flags: int, payload: Bytes, events: list[Event]) -> None:
         size = len(payload)
@@ -381,7 +388,7 @@ class Trunk:
         self._last_id += 1
         if self._last_id == MAX_STREAM_ID:
             self.is_leaving = True
-        stream = self.streams[self._last_id] = Stream(self._last_id, is_http=is_http)
+        stream = self.streams[self._last_id] = Stream(self._last_id, is_http)
         return stream
 
     def _check_known(self, stream_id: int) -> None:
@@ -423,7 +430,8 @@ class Trunk:
         stream.is_open = False
         self.streams.pop(stream.id, None)
         self._held_bytes -= stream.held_bytes
-        self.out.forget(stream)
+        if stream.queue is not None:
+            self.out.forget(stream)
 
     # -- frames --
 
@@ -453,3 +461,12 @@ class Trunk:
             grant, self._uncredited_bytes = self._uncredited_bytes, 0
             self._receive_window += grant
             self.out.frame(0, WINDOW, 0, U32.pack(grant))
+
+
+def _count_interim(stream: Stream, flags: int) -> None:
+    """Bound the interim responses of a stream; they have neither body nor end."""
+    stream.interim_heads += 1
+    if stream.interim_heads > MAX_INTERIM_HEADS:
+        raise TrunkError(Code.FLOOD, "interim responses without end")
+    if flags & (FLAG_END | FLAG_BODY):
+        raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")

@@ -30,55 +30,31 @@ FIELD_COST_BYTES = 128
 """What a field costs in memory besides its bytes; counted when heads are held."""
 
 
-class Stream:
-    """One stream, as its trunk knows it. `owner` is the user's."""
+class Stream(msgspec.Struct, eq=False):
+    """One stream, as its trunk knows it. `owner` is the user's; after its end the stream is not `is_open`."""
 
-    __slots__ = (
-        "end_queued",
-        "end_received",
-        "end_sent",
-        "head_received",
-        "held_bytes",
-        "id",
-        "interim_heads",
-        "is_http",
-        "is_open",
-        "is_ready",
-        "is_waiting",
-        "moved_bytes",
-        "owner",
-        "queue",
-        "queued_bytes",
-        "receive_window",
-        "send_window",
-        "trailers",
-        "unconsumed_bytes",
-        "uncredited_bytes",
-        "window_bytes",
-    )
-
-    def __init__(self, stream_id: int, *, is_http: bool) -> None:
-        self.id = stream_id
-        self.is_http = is_http
-        self.is_open = True
-        self.owner: Any = None
-        self.send_window = STREAM_WINDOW_BYTES
-        self.receive_window = STREAM_WINDOW_BYTES
-        self.window_bytes = STREAM_WINDOW_BYTES
-        self.unconsumed_bytes = 0
-        self.uncredited_bytes = 0
-        self.moved_bytes = 0
-        self.queue: deque[memoryview] = deque()
-        self.queued_bytes = 0
-        self.trailers: bytes | None = None
-        self.end_queued = False
-        self.end_sent = False
-        self.end_received = False
-        self.head_received = False
-        self.interim_heads = 0
-        self.is_ready = False
-        self.is_waiting = False
-        self.held_bytes = 0
+    id: int
+    is_http: bool
+    owner: Any = None
+    is_open: bool = True
+    send_window: int = STREAM_WINDOW_BYTES
+    receive_window: int = STREAM_WINDOW_BYTES
+    window_bytes: int = STREAM_WINDOW_BYTES
+    unconsumed_bytes: int = 0
+    uncredited_bytes: int = 0
+    moved_bytes: int = 0
+    queue: deque[memoryview] | None = None
+    """What waits for the windows; None as long as nothing ever did."""
+    queued_bytes: int = 0
+    trailers: bytes | None = None
+    end_queued: bool = False
+    end_sent: bool = False
+    end_received: bool = False
+    head_received: bool = False
+    interim_heads: int = 0
+    is_ready: bool = False
+    is_waiting: bool = False
+    held_bytes: int = 0
 
     def __repr__(self) -> str:
         return f"Stream({self.id}, {'http' if self.is_http else 'tcp'})"

@@ -28,6 +28,8 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate, chain, pairwise
 
+import msgspec
+
 Fields = Sequence[tuple[bytes, bytes]]
 
 ALPN = "linkspan-trunk/1"
@@ -101,29 +103,14 @@ class TrunkError(Exception):
         self.is_peer = is_peer
 
 
-class OpenedRequest:
+class OpenedRequest(msgspec.Struct, frozen=True, gc=False):
     """The head of an HTTP stream as its OPEN carries it: `block` is the encoded field block, not yet looked into."""
 
-    __slots__ = ("block", "method", "target", "timeout_ms", "trace")
-
-    def __init__(self, method: bytes, target: bytes, block: bytes, trace: bytes = b"", timeout_ms: int = 0) -> None:
-        self.method = method
-        self.target = target
-        self.block = block
-        self.trace = trace
-        self.timeout_ms = timeout_ms
-
-    def _key(self) -> tuple[bytes, bytes, bytes, bytes, int]:
-        return self.method, self.target, self.block, self.trace, self.timeout_ms
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, OpenedRequest) and self._key() == other._key()
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def __repr__(self) -> str:
-        return f"OpenedRequest({self.method!r}, {self.target!r}, {len(self.block)} bytes of fields)"
+    method: bytes
+    target: bytes
+    block: bytes
+    trace: bytes = b""
+    timeout_ms: int = 0
 
 
 def encode_fields(fields: Fields) -> bytes:

@@ -92,6 +92,8 @@ class Outbox:
             return
         if size:
             queue = stream.queue
+            if queue is None:
+                queue = stream.queue = deque()
             if queue and len(queue[-1]) + size <= _JOINED_BYTES:
                 # Many small pieces would take far more memory than their bytes, which are what is bounded.
                 queue[-1] = memoryview(bytes(queue[-1]) + data)
@@ -168,7 +170,7 @@ class Outbox:
         """Drop what waits for a stream."""
         self._queued_bytes -= stream.queued_bytes
         stream.queued_bytes = 0
-        stream.queue.clear()
+        stream.queue = None
 
     def clear(self) -> None:
         """Drop everything."""
@@ -186,7 +188,9 @@ class Outbox:
     def _frame_queued(self, stream: Stream) -> None:
         """One DATA frame of what waits, as far as the windows go, and the end if it is the last."""
         room = min(MAX_PAYLOAD_BYTES, stream.send_window, self.send_window)
-        queue, pieces, size = stream.queue, [], 0
+        queue: deque[memoryview] | tuple[()] = stream.queue or ()
+        pieces: list[memoryview] = []
+        size = 0
         while queue and size < room:
             piece = queue[0]
             if len(piece) <= room - size:

@@ -91,7 +91,7 @@ class AnswerForm:
     `is_whole`: it came without a length and without a body, so that HTTP/1 must be told so.
     """
 
-    __slots__ = ("_adds_length", "_block", "_text", "_lines", "fields", "is_interim", "is_upgrade", "length", "status")
+    __slots__ = ("_adds_length", "_block", "_lines", "_text", "fields", "is_interim", "is_upgrade", "length", "status")
 
     def __init__(self, head: ValidResponse, *, is_whole: bool = False) -> None:
         self.status = head.status
@@ -143,8 +143,8 @@ class AnswerForm:
         return self._text
 
 
-_TRACE_PREFIX = b"%016x" % (random.getrandbits(64) or 1)  # noqa: S311 - names traces, keeps no secret
-_trace_numbers = itertools.count(random.getrandbits(40) + 1)  # noqa: S311 - as above
+_TRACE_PREFIX = b"%016x" % (random.getrandbits(64) or 1)
+_trace_numbers = itertools.count(random.getrandbits(40) + 1)
 
 
 def begin_trace() -> bytes:

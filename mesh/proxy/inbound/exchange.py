@@ -7,7 +7,6 @@ send a byte to the application without a permit, and never one more than the req
 from typing import Protocol
 
 from mesh.decide.authorise import Denied, Permit, Policy
-from mesh.decide.deadline import deadline_field
 from mesh.proxy.http.client import ClientConnection
 from mesh.proxy.http.form import AnswerForm, RequestForm
 from mesh.proxy.http.origin import OriginConnection, OriginPool
@@ -20,7 +19,6 @@ from mesh.wire.http1.body import BodyError, Bytes
 from mesh.wire.http1.write import request_head
 from mesh.wire.trunk_frames import Code
 
-_FOREVER = float("inf")
 _REPLAYED = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
@@ -186,9 +184,9 @@ class InboundExchange:
         if self.trace and not self._form.trace:
             lines = b"%btraceparent: %b\r\n" % (lines, self.trace)
         if not self._idle_s:
-            field = deadline_field(self._serving.ring.now_s, self.deadline_s)
-            if field is not None:
-                lines = b"%b%b: %b\r\n" % (lines, *field)
+            left_ms = int((self.deadline_s - self._serving.ring.now_s) * 1000)
+            # At least a millisecond, so that the application can still answer; see mesh.decide.deadline.
+            lines = b"%bx-linkspan-deadline-ms: %d\r\n" % (lines, left_ms if left_ms > 0 else 1)
         return lines
 
     def on_origin_unreachable(self, reason: str) -> None:

@@ -28,7 +28,6 @@ from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import Relay, RelayEnd
 from mesh.transport.tls import HandshakeError, handshake
 from mesh.wire.http1.memo import Memo
-from mesh.wire.http1.memo import Memo
 from mesh.wire.http1.request import RequestMemo
 from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import TrunkLimits

@@ -37,12 +37,12 @@ class OutboundStream:
     is_http = False
 
     __slots__ = (
+        "_brief",
         "_budget",
         "_candidate",
         "_carrying",
         "_leg",
         "_made",
-        "_brief",
         "_pair",
         "_pipe",
         "_policy",

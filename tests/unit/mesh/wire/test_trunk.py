@@ -32,7 +32,7 @@ from mesh.wire.trunk_frames import (
 
 BLOCK = encode_fields([(b"host", b"web"), (b"accept", b"*/*")])
 REQUEST = OpenedRequest(b"GET", b"/a?b", BLOCK, b"00-trace", 1500)
-OPEN_PAYLOAD = encode_request(REQUEST)
+OPEN_PAYLOAD = encode_request(b"GET", b"/a?b", BLOCK, b"00-trace", 1500)
 
 
 def frame(stream_id: int, kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
@@ -55,7 +55,7 @@ class Pair:
 
     def open(self, *, end: bool = True) -> tuple[Stream, Stream]:
         """Open an HTTP stream on both sides."""
-        stream = self.near.open_http(REQUEST, end=end)
+        stream = self.near.open_http(OPEN_PAYLOAD, end=end)
         [opened] = self.to_far()
         assert isinstance(opened, Opened)
         return stream, opened.stream
@@ -97,7 +97,7 @@ def test_a_request_and_its_answer_cross_with_heads_bodies_and_ends() -> None:
 def test_the_request_head_arrives_as_it_was_sent() -> None:
     """Method, target, trace, time left and fields are the same on the other side."""
     pair = Pair()
-    pair.near.open_http(REQUEST, end=True)
+    pair.near.open_http(OPEN_PAYLOAD, end=True)
     [event] = pair.to_far()
     assert isinstance(event, Opened)
     assert event.request == REQUEST
@@ -107,14 +107,14 @@ def test_the_request_head_arrives_as_it_was_sent() -> None:
 def test_a_whole_message_fits_one_frame() -> None:
     """A body that is there with its head rides along, both ways; a large one follows in frames of its own."""
     pair = Pair()
-    near = pair.near.open_http(REQUEST, end=True, body=b"question")
+    near = pair.near.open_http(OPEN_PAYLOAD, end=True, body=b"question")
     [opened] = pair.to_far()
     assert isinstance(opened, Opened)
     assert (opened.body, opened.end) == (b"question", True)
     pair.far.out.send_answer(opened.stream, 200, BLOCK, b"answer")
     assert pair.to_near() == [Headed(near, 200, BLOCK, end=True, body=b"answer")]
     assert not pair.near.streams
-    large = pair.near.open_http(REQUEST, end=True, body=b"x" * 20_000)
+    large = pair.near.open_http(OPEN_PAYLOAD, end=True, body=b"x" * 20_000)
     events = pair.to_far()
     assert sum(len(event.data) for event in events if isinstance(event, Data)) == 20_000
     assert large.end_sent
@@ -124,7 +124,7 @@ def test_a_head_of_many_frames_is_joined() -> None:
     """A head larger than a frame crosses whole."""
     pair = Pair()
     block = encode_fields([(b"cookie", b"x" * 50_000)])
-    pair.near.open_http(OpenedRequest(b"GET", b"/", block), end=True)
+    pair.near.open_http(encode_request(b"GET", b"/", block), end=True)
     [event] = pair.to_far()
     assert isinstance(event, Opened)
     assert event.request is not None
@@ -195,7 +195,7 @@ def test_goaway_refuses_what_comes_later_and_keeps_what_stands() -> None:
     pair = Pair()
     near, far = pair.open()
     pair.far.leave(Code.DONE, "rotated")
-    late = pair.near.open_http(REQUEST, end=True)
+    late = pair.near.open_http(OPEN_PAYLOAD, end=True)
     assert pair.to_far() == []
     events = pair.to_near()
     assert events[:2] == [WasReset(late, Code.REFUSED), GoneAway(Code.DONE, "rotated")]
@@ -272,7 +272,7 @@ def test_a_flood_of_opens_is_refused_then_ends_the_trunk() -> None:
 
 def test_held_heads_are_bounded() -> None:
     """Large heads are refused once those that are held come to the bound."""
-    large = encode_request(OpenedRequest(b"GET", b"/", encode_fields([(b"a", b"x" * 15_000)])))
+    large = encode_request(b"GET", b"/", encode_fields([(b"a", b"x" * 15_000)]))
     _, events = served(*(frame(n, OPEN, large) for n in range(1, 10)), limits=TrunkLimits(max_held_head_bytes=40_000))
     assert sum(isinstance(event, Opened) for event in events) == 2
 
@@ -332,7 +332,7 @@ def test_fuzz_whole_equals_byte_by_byte(data: bytes, is_dialler: bool, streams: 
         trunk = Trunk(is_dialler=is_dialler)
         if is_dialler:
             for number in range(streams):
-                trunk.open_http(REQUEST, end=False) if number else trunk.open_tcp()
+                trunk.open_http(OPEN_PAYLOAD, end=False) if number else trunk.open_tcp()
         sides.append(trunk)
     whole = sides[0].receive(memoryview(data))
     pieces: list[Event] = []
