@@ -144,6 +144,7 @@ class Server:
         self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(app)))
         self._lines: set[_EndsWithItsPeer] = set()
         self._open: Counter[str] = Counter()
+        self._streams: set[anyio.abc.SocketStream] = set()
         self._refusals = 0
 
     @property
@@ -164,17 +165,26 @@ class Server:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Accept and serve until `stop`; then accept no more, call `on_stop`, and give what runs `graceful_s` to end."""
-        async with trio.open_nursery() as connections:
-            async with trio.open_nursery() as accepting:
-                for listener in self._listeners:
-                    accepting.start_soon(self._accept, listener, connections)
-                accepting.start_soon(self._sweep)
-                task_status.started()
-                await stop.wait()
-                accepting.cancel_scope.cancel()
-            await self._context.terminated.set()
-            on_stop()
-            connections.cancel_scope.deadline = trio.current_time() + self._limits.graceful_s
+        async with trio.open_nursery() as closing:
+            async with trio.open_nursery() as connections:
+                async with trio.open_nursery() as accepting:
+                    for listener in self._listeners:
+                        accepting.start_soon(self._accept, listener, connections)
+                    accepting.start_soon(self._sweep)
+                    task_status.started()
+                    await stop.wait()
+                    accepting.cancel_scope.cancel()
+                await self._context.terminated.set()
+                on_stop()
+                connections.cancel_scope.deadline = trio.current_time() + self._limits.graceful_s
+                closing.start_soon(self._close_late)
+            closing.cancel_scope.cancel()
+
+    async def _close_late(self) -> None:
+        """Close what is open after `graceful_s`: anycorn shields its sending, so that a peer that does not read holds up the end."""
+        await trio.sleep(self._limits.graceful_s)
+        for stream in tuple(self._streams):
+            await anyio.aclose_forcefully(stream)
 
     async def _accept(self, listener: Listener, connections: trio.Nursery) -> None:
         async with await anyio.abc.SocketListener.from_socket(listener.socket) as source:
@@ -193,6 +203,7 @@ class Server:
         """One connection's life. Survives whatever happens in it: the others must not notice."""
         peer = _peer(stream)
         self._open[peer] += 1
+        self._streams.add(stream)
         try:
             if self._open[peer] > self._limits.connections_per_address or self.connections > self._limits.connections:
                 await self._refuse(listener, stream, peer)
@@ -203,6 +214,7 @@ class Server:
         except Exception:
             logger.exception("connection of %s failed", peer)
         finally:
+            self._streams.discard(stream)
             self._open[peer] -= 1
             if not self._open[peer]:
                 del self._open[peer]

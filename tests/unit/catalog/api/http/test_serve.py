@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 import trio
 
-from catalog.api.http.serve import DEFAULT_LIMITS, Limits, Listener, NotLoopbackError, listen, listen_plain, split_bind
+from catalog.api.http.serve import (
+    DEFAULT_LIMITS,
+    Limits,
+    Listener,
+    NotLoopbackError,
+    Server,
+    listen,
+    listen_plain,
+    split_bind,
+)
 from mesh.model.identity import Kind
 from tests.fakes.catalog_site import Site, open_site
 
@@ -175,6 +184,31 @@ async def test_a_stop_accepts_no_more_and_ends_what_runs() -> None:
             await connect(site)
         await idle.aclose()
         await half.aclose()
+
+
+async def test_a_peer_that_does_not_read_holds_up_no_stop() -> None:
+    """The server below would wait for it without end, and a stop would end in SIGKILL."""
+
+    async def huge(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 50_000_000})
+
+    listener, stop, ended = listen_plain("127.0.0.1:0"), trio.Event(), trio.Event()
+    server = Server(huge, [listener], Limits(graceful_s=0.2))
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        await server.run(stop, task_status=task_status)
+        ended.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        lazy = await trio.open_tcp_stream("127.0.0.1", int(listener.address.rpartition(":")[2]))
+        await lazy.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await lazy.receive_some(1)
+        stop.set()
+        with trio.fail_after(5):
+            await ended.wait()
+        await trio.aclose_forcefully(lazy)
 
 
 async def test_http_2_is_not_offered() -> None:
