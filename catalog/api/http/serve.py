@@ -27,7 +27,7 @@ from anycorn.typing import ConnectionState
 from anycorn.worker_context import WorkerContext
 
 from catalog.api.http.connection import STATE_KEY, Connection
-from catalog.api.http.disconnect import App, CancelOnDisconnect
+from catalog.api.http.disconnect import App, CancelOnDisconnect, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Server:
         self._limits = limits
         self._config = _anycorn_config(limits)
         self._context = WorkerContext(None)
-        self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(app)))
+        self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(_only_http_1(app))))
         self._lines: set[_EndsWithItsPeer] = set()
         self._open: Counter[str] = Counter()
         self._streams: set[anyio.abc.SocketStream] = set()
@@ -260,6 +260,19 @@ class Server:
                 line.end_if_gone()
 
 
+def _only_http_1(app: App) -> App:
+    """`app`, without HTTP/2, which anycorn takes up unasked (prior knowledge, `Upgrade: h2c`): a connection holds one request."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope.get("http_version", "1.1") not in {"1.0", "1.1"}:
+            await send({"type": "http.response.start", "status": 505, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await app(scope, receive, send)
+
+    return answer
+
+
 class _EndsWithItsPeer:
     """A stream that ends its connection's tasks when the peer hangs up.
 
@@ -312,6 +325,7 @@ def _anycorn_config(limits: Limits) -> Config:
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.head_bytes
     config.h2_max_header_list_size = limits.head_bytes
+    config.h2_max_concurrent_streams = 1
     config.keep_alive_timeout = limits.idle_s
     config.keep_alive_max_requests = 1_000_000_000
     config.max_app_queue_size = 4

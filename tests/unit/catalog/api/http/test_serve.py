@@ -223,6 +223,24 @@ async def test_http_2_is_not_offered() -> None:
             assert stream.selected_alpn_protocol() == "http/1.1"
 
 
+async def test_http_2_unasked_reaches_no_handler() -> None:
+    """Neither by an upgrade: hundreds of requests on one connection would escape the bounds on connections."""
+    upgrade = (
+        b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+    )
+    async with open_site(everyone_operates=True) as site:
+        stream = await connect(site)
+        await stream.send_all(upgrade)
+        await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        got = b""
+        with trio.move_on_after(1):
+            while b"505" not in got and (part := await stream.receive_some(4096)):
+                got += part
+        assert b"8300" not in got
+        await stream.aclose()
+
+
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "192.0.2.1:8500", "[::]:0", "example.org:8500", ":8500"])
 def test_the_plain_port_stays_on_loopback(bind: str) -> None:
     with pytest.raises(NotLoopbackError, match="loopback only"):
