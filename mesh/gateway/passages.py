@@ -5,12 +5,13 @@ It judges by `mesh.gateway.forward` alone, again for every live passage at every
 
 import socket
 
+import msgspec
 import trio
 
 from mesh.decide.reach import Hop
 from mesh.gateway.forward import LASTING, Dropped, Forward, Side, decide_forward
 from mesh.model.snapshot import Snapshot
-from mesh.telemetry.access_log import AccessLog
+from mesh.telemetry.access_log import AccessLog, Entry
 from mesh.telemetry.metrics import Counter, Metrics
 from mesh.transport.relay import Relay, RelayEnd
 from mesh.transport.ring import Ring
@@ -148,32 +149,31 @@ def log_passage(access_log: AccessLog, now_s: float, passage: Passage, end: Rela
     """One line for a passage that ended."""
     if not access_log.is_wanted:
         return
-    hop = f"{passage.hop.address}:{passage.hop.port}"
-    access_log.add(
-        (
-            now_s,
-            "gateway",
-            passage.side.value,
-            passage.service,
-            "tls",
-            "",
-            passage.server_name,
-            0,
-            (now_s - passage.began_s) * 1000,
-            end.bytes_to_right,
-            end.bytes_to_left,
-            REVOKED if end.reason == REVOKED else "allow",
-            passage.rule,
-            hop,
-            "",
-            "" if end.reason == CLOSED else end.reason,
-        )
+    entry = Entry(
+        time=access_log.stamp_at(now_s).decode(),
+        reporter="gateway",
+        source=passage.side.value,
+        destination=passage.service,
+        protocol="tls",
+        method="",
+        path=passage.server_name,
+        status=0,
+        duration_ms=round((now_s - passage.began_s) * 1000, 3),
+        bytes_received=end.bytes_to_right,
+        bytes_sent=end.bytes_to_left,
+        trace_id="",
+        decision=REVOKED if end.reason == REVOKED else "allow",
+        rule=passage.rule,
+        endpoint=f"{passage.hop.address}:{passage.hop.port}",
+        error="" if end.reason == CLOSED else end.reason,
     )
+    access_log.add(msgspec.json.encode(entry) + b"\n")
 
 
 def log_drop(access_log: AccessLog, now_s: float, side: Side, server_name: str, reason: str) -> None:
     """One line for a connection that was dropped. The name is the peer's text, as data."""
-    if access_log.is_wanted:
-        access_log.add(
-            (now_s, "gateway", side.value, "", "tls", "", server_name, 0, 0.0, 0, 0, "deny", reason, "", "", "")
-        )
+    if not access_log.is_wanted:
+        return
+    time = access_log.stamp_at(now_s).decode()
+    entry = Entry(time, "gateway", side.value, "", "tls", "", server_name, 0, 0.0, 0, 0, "", "deny", reason, "", "")
+    access_log.add(msgspec.json.encode(entry) + b"\n")
