@@ -7,6 +7,7 @@ the trunk. Everything written in a turn leaves at its end.
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import Bytes, Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, WasReset
 from mesh.wire.trunk_frames import Code
 
-_READS_A_CALL = 16
+_READ_BYTES = 128 * 1024
 _TLS_RECORD_BYTES = 16 * 1024
 _WRITE_BYTES = 64 * 1024
 _NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -91,6 +92,7 @@ class Link:
         "_sock",
         "_unsent",
         "elephants",
+        "gathered",
         "is_closed",
         "is_dirty",
         "last_s",
@@ -107,6 +109,8 @@ class Link:
         self._unsent = memoryview(b"")
         self.trunk = trunk
         self.is_closed = False
+        self.gathered: list[Callable[[], None]] = []
+        """What owners want to do once everything that came is told, before the bytes are gone."""
         self.elephants = 0
         """Streams on it that move megabytes, as their owners say."""
         self.last_s = ring.time_s()
@@ -124,6 +128,23 @@ class Link:
         if not self.is_dirty and not self.is_closed:
             self.is_dirty = True
             self._ring.on_turn_end(self.flush)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether what is written now goes to the socket, with nothing waiting before it."""
+        return not self._unsent and not self.is_closed
+
+    def write_frames(self, frames: memoryview) -> None:
+        """Write whole frames from `Outbox.frame_in_place` now; what does not fit is copied and waits. Only when `is_clear`."""
+        send, at, size = self._sock.send, 0, len(frames)
+        try:
+            while at < size:
+                at += send(frames[at:])
+        except _NOT_NOW:
+            self._unsent = memoryview(bytes(frames[at:]))
+            self._watch(READ | WRITE)
+        except OSError as error:
+            self._close(f"the connection broke: {error.strerror or error}")
 
     def consumed(self, stream: Stream, size: int) -> None:
         """Bytes of a stream were passed on."""
@@ -167,29 +188,36 @@ class Link:
         self._close(f"an error of our own: {error!r}")
 
     def _read(self) -> None:
-        view, recv_into, receive = self._ring.view, self._sock.recv_into, self.trunk.receive
         self.last_s = self._ring.now_s
-        for _ in range(_READS_A_CALL):
-            try:
-                size = recv_into(view)
-            except _NOT_NOW:
-                break
-            except OSError as error:
-                self._close(f"the connection broke: {error.strerror or error}")
-                return
-            if not size:
-                self._close("the peer closed the connection")
-                return
-            self._dispatch(receive(view[:size]))
-            if self.is_closed:
-                return
-            if size < _TLS_RECORD_BYTES:
-                # Less than a full record: there is hardly another one; if there is, the ring comes back.
-                break
+        total, ended = self._receive()
+        if total:
+            self._dispatch(self.trunk.receive(self._ring.view[:total]))
+        if ended:
+            self._close(ended)
+        if self.is_closed:
+            return
         if not self.is_dirty and self.trunk.out.has_output:
             self.touch()
         if not self.trunk.streams:
             self._keeper.on_idle(self)
+
+    def _receive(self) -> tuple[int, str]:
+        """Fill the ring's buffer: how much came, and how the connection ended if it did."""
+        view, recv_into, total = self._ring.view, self._sock.recv_into, 0
+        while total < _READ_BYTES:
+            try:
+                size = recv_into(view[total:] if total else view)
+            except _NOT_NOW:
+                break
+            except OSError as error:
+                return total, f"the connection broke: {error.strerror or error}"
+            if not size:
+                return total, "the peer closed the connection"
+            total += size
+            if size < _TLS_RECORD_BYTES:
+                # Less than a full record: there is hardly another one; if there is, the ring comes back.
+                break
+        return total, ""
 
     def _dispatch(self, events: list[Event]) -> None:
         """Tell the owners what happened, the common things first."""
@@ -209,6 +237,10 @@ class Link:
                 self._survive(event)
             if self.is_closed:
                 return
+        if self.gathered:
+            gathered, self.gathered = self.gathered, []
+            for write in gathered:
+                write()
 
     def _dispatch_rare(self, event: Ended | WasReset | GoneAway | Failed) -> None:
         if isinstance(event, Ended):

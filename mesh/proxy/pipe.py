@@ -12,9 +12,15 @@ from mesh.proxy.link import NOBODY, Link
 from mesh.transport.relay import reset
 from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.trunk_events import Bytes, Headed, Stream
-from mesh.wire.trunk_frames import Code
+from mesh.wire.trunk_frames import HEADER_BYTES, MAX_PAYLOAD_BYTES, Code
+from mesh.wire.trunk_outbox import FRAME_BYTES
 
-_READ_BYTES = 64 * 1024
+_READ_FRAMES = 4
+_READ_BYTES = _READ_FRAMES * MAX_PAYLOAD_BYTES
+"""Whole frames, each of which is a whole TLS record."""
+_MUCH_BYTES = 32 * 1024
+ELEPHANT_BYTES = 1024 * 1024
+"""What a stream has moved when it is given its trunk for itself."""
 
 Ended = Callable[["StreamPipe", str], None]
 
@@ -28,15 +34,19 @@ class StreamPipe:
     __slots__ = (
         "_ended",
         "_fd",
+        "_gathered",
         "_has_peer_end",
         "_has_socket_end",
         "_idle_timeout_s",
+        "_is_bulk",
         "_is_done",
+        "_is_heavy",
         "_is_shut",
         "_link",
         "_mask",
         "_pending",
         "_ring",
+        "_slots",
         "_sock",
         "_stream",
         "about",
@@ -59,6 +69,10 @@ class StreamPipe:
         self._has_socket_end = False
         self._is_shut = False
         self._is_done = False
+        self._is_heavy = False
+        self._is_bulk = False
+        self._slots: list[memoryview] = []
+        self._gathered: list[Bytes] = []
         self._idle_timeout_s = idle_timeout_s
         self.about: object = None
         """Whatever its keeper wants to know of it."""
@@ -108,29 +122,54 @@ class StreamPipe:
         self.cut(Code.INTERNAL, f"an error of our own: {error!r}")
 
     def _read(self) -> None:
-        sock = self._sock
+        sock, out, stream, link = self._sock, self._link.trunk.out, self._stream, self._link
         assert sock is not None
+        in_place = self._is_bulk and link.is_clear and out.can_frame_in_place(stream, _READ_BYTES)
         try:
-            size = sock.recv_into(self._ring.view, _READ_BYTES)
+            if in_place:
+                size = sock.recvmsg_into(self._slots or self._make_slots())[0]
+            else:
+                size = sock.recv_into(self._ring.view, _READ_BYTES)
         except BlockingIOError:
             return
         except OSError as error:
             self._break(f"the connection broke: {error.strerror or error}")
             return
-        out, stream, link = self._link.trunk.out, self._stream, self._link
         if not size:
-            self._has_socket_end = True
-            self._watch(self._mask & ~READ)
-            out.send_end(stream)
-            link.touch()
-            self._maybe_finish()
+            self._on_socket_end()
             return
         self.received_bytes += size
         self.deadline_s = self._ring.now_s + self._idle_timeout_s
-        out.send_data(stream, self._ring.view[:size])
-        link.touch()
-        if not out.has_room(stream):
+        self._is_bulk = size >= _MUCH_BYTES
+        if in_place:
+            link.write_frames(self._ring.view[: out.frame_in_place(stream, self._ring.buffer, size)])
+            self._weigh()
+        else:
+            out.send_data(stream, self._ring.view[:size])
+            link.touch()
+        if not self._is_done and not out.has_room(stream):
             self._watch(self._mask & ~READ)
+
+    def _make_slots(self) -> list[memoryview]:
+        """Where a reading's payloads go so that each frame's header fits before it."""
+        view = self._ring.view
+        self._slots = [
+            view[at + HEADER_BYTES : at + FRAME_BYTES] for at in range(0, _READ_FRAMES * FRAME_BYTES, FRAME_BYTES)
+        ]
+        return self._slots
+
+    def _on_socket_end(self) -> None:
+        self._has_socket_end = True
+        self._watch(self._mask & ~READ)
+        self._link.trunk.out.send_end(self._stream)
+        self._link.touch()
+        self._maybe_finish()
+
+    def _weigh(self) -> None:
+        """A stream that moves megabytes says so, so that others are opened on another trunk."""
+        if not self._is_heavy and self._stream.moved_bytes > ELEPHANT_BYTES and not self._is_done:
+            self._is_heavy = True
+            self._link.elephants += 1
 
     def _drain(self) -> None:
         assert self._sock is not None
@@ -157,13 +196,22 @@ class StreamPipe:
         """Cannot come: the trunk refuses heads on TCP streams."""
 
     def on_data(self, data: Bytes, *, end: bool) -> None:
-        size = len(data)
+        if not self._gathered:
+            self._link.gathered.append(self.on_gathered)
+        self._gathered.append(data)
+        if end:
+            self.on_end(b"")
+
+    def on_gathered(self) -> None:
+        """Write all that one reading of the trunk brought in one call."""
+        pieces, self._gathered = self._gathered, []
+        if not pieces or self._is_done:
+            return
         self.deadline_s = self._ring.now_s + self._idle_timeout_s
-        sock = self._sock
-        sent = 0
+        sock, sent = self._sock, 0
         if sock is not None and not self._pending:
             try:
-                sent = sock.send(data)
+                sent = sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces)
             except BlockingIOError:
                 pass
             except OSError as error:
@@ -172,15 +220,15 @@ class StreamPipe:
             self.sent_bytes += sent
             if sent:
                 self._link.consumed(self._stream, sent)
-        if sent < size:
-            self._pending = memoryview(bytes(self._pending) + data[sent:])
+                self._weigh()
+        if sent < sum(map(len, pieces)):
+            self._pending = memoryview(bytes(self._pending) + b"".join(pieces)[sent:])
             if sock is not None:
                 self._watch(self._mask | WRITE)
-        if end:
-            self.on_end(b"")
 
     def on_end(self, block: bytes) -> None:
         del block
+        self.on_gathered()
         self._has_peer_end = True
         if self._sock is not None and not self._pending:
             self._shut()
@@ -215,6 +263,8 @@ class StreamPipe:
             return
         self._is_done = True
         self._stream.owner = NOBODY
+        if self._is_heavy:
+            self._link.elephants -= 1
         sock, self._sock = self._sock, None
         if sock is not None:
             self._ring.remove(self._fd)

@@ -27,6 +27,7 @@ from mesh.wire.trunk_frames import (
 
 _JOINED_BYTES = 2048
 
+FRAME_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES
 _WHOLE = FLAG_END | FLAG_BODY
 _ANSWER = struct.Struct("!IBBHHH")
 """A frame header and the start of a HEAD."""
@@ -103,6 +104,31 @@ class Outbox:
             self._queued_bytes += size
         stream.end_queued = stream.end_queued or end
         self.make_ready(stream)
+
+    def frame_in_place(self, stream: Stream, buffer: bytearray, size: int) -> int:
+        """Frame `size` bytes of a stream where they lie: in `buffer`, each `FRAME_BYTES` with room for a header at its start.
+
+        Only when `can_frame_in_place` says so. Returns how many bytes of `buffer` are to be written at once, before anything else.
+        """
+        stream.send_window -= size
+        self.send_window -= size
+        stream.moved_bytes += size
+        at, left = 0, size
+        while left > MAX_PAYLOAD_BYTES:
+            HEADER.pack_into(buffer, at, stream.id, DATA, 0, MAX_PAYLOAD_BYTES)
+            at += FRAME_BYTES
+            left -= MAX_PAYLOAD_BYTES
+        HEADER.pack_into(buffer, at, stream.id, DATA, 0, left)
+        return at + HEADER_BYTES + left
+
+    def can_frame_in_place(self, stream: Stream, size: int) -> bool:
+        """Whether `size` bytes of the stream may leave now, with nothing before them."""
+        return (
+            size <= stream.send_window
+            and size <= self.send_window
+            and not (self._out or self._ready or self.pong or stream.queue or stream.end_sent or stream.end_queued)
+            and stream.is_open
+        )
 
     def send_end(self, stream: Stream, trailers: bytes | None = None) -> None:
         """End this side of the stream, after everything that waits; `trailers` is a field block."""
