@@ -1,7 +1,7 @@
 """What the two sides of a proxy are made with: its ring, its identity, its bounds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -35,3 +35,14 @@ class Parts:
         self.timeouts = timeouts
         self.limits = limits
         self.wall_clock = wall_clock
+
+    def start(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start a coroutine that sets a connection up; as long as one runs, the ring does not linger."""
+        self.ring.errands += 1
+        self.nursery.start_soon(self._run, task, args)
+
+    async def _run(self, task: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
+        try:
+            await task(*args)
+        finally:
+            self.ring.errands -= 1

@@ -23,6 +23,8 @@ from mesh.transport.ring import Ring
 from mesh.transport.sweep import Sweep
 
 _DRAIN_LOOK_S = 0.1
+_LINGER_S = 0.001
+"""How long the ring waits for more before trio's other tasks get their turn; they may be as much late."""
 
 
 class BoundPorts(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class Proxy:
 
     async def run(self, task_status: trio.TaskStatus[BoundPorts] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and serve; `task_status` gets the ports once everything listens."""
-        ring = Ring()
+        ring = Ring(linger_s=_LINGER_S)
         unsubscribe = self._snapshots.subscribe(self._on_snapshot)
         try:
             async with trio.open_nursery() as nursery:

@@ -65,9 +65,12 @@ class Ring:
 
     `buffer` is for a machine to receive into; its content is valid until the machine returns. `now_s` is the time of the
     running turn on `clock`; outside a turn ask `time_s()`.
+
+    With `linger_s` the ring waits so long for the next event before it goes back to trio, which saves trio's own round; other
+    tasks may then be late by as much. As long as there are `errands` (coroutines that set a connection up) it does not.
     """
 
-    def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(self, clock: Callable[[], float] = trio.current_time, *, linger_s: float = 0.0) -> None:
         self._clock = clock
         self._epoll = select.epoll()
         self._machines: dict[int, Machine] = {}
@@ -85,6 +88,8 @@ class Ring:
         self.view = memoryview(self.buffer)
         self.now_s = 0.0
         self.failures = 0
+        self.errands = 0
+        self._linger_s = linger_s
 
     # -- sockets --
 
@@ -153,10 +158,11 @@ class Ring:
     async def _serve(self) -> None:
         poll, clock, fd = self._epoll.poll, self._clock, self._epoll.fileno()
         wait_readable, checkpoint = trio.lowlevel.wait_readable, trio.lowlevel.checkpoint
+        linger_s = self._linger_s
         while True:
             await wait_readable(fd)
             slice_ends_s = clock() + _SLICE_S
-            while events := poll(0, _EVENTS_A_BATCH):
+            while events := poll(0 if self.errands else linger_s, _EVENTS_A_BATCH):
                 self.now_s = clock()
                 if self.now_s > slice_ends_s:
                     # Other tasks may close and open descriptors meanwhile, so the events are asked for again:

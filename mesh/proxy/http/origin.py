@@ -290,14 +290,16 @@ class OriginConnection:
 
 
 Dial = Callable[[], Awaitable[socket.socket]]
+Start = Callable[..., None]
+"""Starts a coroutine function with its arguments."""
 
 
 class OriginPool:
-    """Connections to one origin. `dial` makes a new one; at most `max_idle` wait, `max_pending` dials run."""
+    """Connections to one origin. `dial` makes a new one, in a coroutine that `start` starts; at most `max_idle` wait, `max_pending` dials run."""
 
-    def __init__(self, ring: Ring, nursery: trio.Nursery, dial: Dial, *, max_idle: int, max_pending: int) -> None:
+    def __init__(self, ring: Ring, start: Start, dial: Dial, *, max_idle: int, max_pending: int) -> None:
         self._ring = ring
-        self._nursery = nursery
+        self._start = start
         self._dial = dial
         self._max_idle = max_idle
         self._max_pending = max_pending
@@ -315,7 +317,7 @@ class OriginPool:
             user.on_origin_unreachable("too many connections are being made already")
         else:
             self._dialling += 1
-            self._nursery.start_soon(self._connect, user)
+            self._start(self._connect, user)
 
     async def _connect(self, user: OriginUser) -> None:
         try:

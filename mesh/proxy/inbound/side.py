@@ -62,7 +62,7 @@ class InboundSide:
         self._next_expiry_s = 0.0
         self.pool = OriginPool(
             parts.ring,
-            parts.nursery,
+            parts.start,
             self._dial_app,
             max_idle=parts.limits.app_idle_connections,
             max_pending=parts.limits.pending,
@@ -143,7 +143,7 @@ class InboundSide:
             sock.close()
             return
         self._greeting += 1
-        self._parts.nursery.start_soon(self._welcome, sock, peer)
+        self._parts.start(self._welcome, sock, peer)
 
     async def _welcome(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         """Shake hands, identify, and hand the connection to the ring."""
@@ -192,7 +192,7 @@ class InboundSide:
                 self._record_denied(caller, verdict)
                 tls.close()
             else:
-                self._parts.nursery.start_soon(self._relay, tls, caller, verdict)
+                self._parts.start(self._relay, tls, caller, verdict)
 
     async def _relay(self, tls: ssl.SSLSocket, caller: Caller, permit: Permit) -> None:
         """A TCP stream of a peer that is not Linkspan: one TLS connection each."""
@@ -240,7 +240,7 @@ class InboundSide:
 
     def connect_app(self, pipe: StreamPipe) -> None:
         """Dial the application for a TCP stream."""
-        self._parts.nursery.start_soon(self._connect_app, pipe)
+        self._parts.start(self._connect_app, pipe)
 
     async def _connect_app(self, pipe: StreamPipe) -> None:
         try:

@@ -95,7 +95,7 @@ class Peer:
 
     def _start(self) -> None:
         self._dialling += 1
-        self._dialler.parts.nursery.start_soon(self._dial)
+        self._dialler.parts.start(self._dial)
 
     async def _dial(self) -> None:
         """Make one trunk, or find out that the peer knows none, and serve those who wait."""
@@ -154,7 +154,7 @@ class Peer:
         if self._foreign is None:
             self._foreign = OriginPool(
                 parts.ring,
-                parts.nursery,
+                parts.start,
                 partial(self._dialler.dial, self.candidate.endpoint, self._target, (HTTP_ALPN,)),
                 max_idle=parts.limits.app_idle_connections,
                 max_pending=parts.limits.pending,
