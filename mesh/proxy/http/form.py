@@ -14,7 +14,7 @@ from mesh.wire.http1.request import TARGET, KnownHead
 from mesh.wire.http1.response import KnownResponse
 from mesh.wire.http1.write import STATUS_LINES, field_lines
 from mesh.wire.trace import TRACEPARENT, TRACESTATE, is_begun_trace, parse_traceparent
-from mesh.wire.trunk_frames import OpenedRequest, decode_fields, encode_fields
+from mesh.wire.trunk_frames import OpenedRequest, TrunkError, decode_fields, encode_fields
 
 
 class RequestForm:
@@ -185,6 +185,13 @@ def answer_form(known: KnownResponse) -> AnswerForm:
     return form
 
 
+def _request_fields(block: bytes) -> list[tuple[bytes, bytes]]:
+    try:
+        return decode_fields(block)
+    except TrunkError as error:
+        raise HeadError(400, error.reason) from error
+
+
 class TrunkForms:
     """Forms of heads that come over trunks, remembered by their field block."""
 
@@ -196,20 +203,19 @@ class TrunkForms:
         """Target and form of a request; `end`: no body follows.
 
         Raises:
-            HeadError: the head may not pass.
-            TrunkError: its block is malformed.
+            HeadError: the head may not pass, or its block is malformed.
         """
         method, target = opened.method, opened.target
         if opened.trace and not is_begun_trace(opened.trace):
             # It becomes a line of the head: a CR or LF in it would be a request of the peer's own making.
             raise HeadError(400, "the trace beside the head is malformed")
         if not TARGET.fullmatch(target):
-            head = validate_trunk_head(method, target, decode_fields(opened.block))
+            head = validate_trunk_head(method, target, _request_fields(opened.block))
             return head.target, _trunk_form(head, end=end)
         key = (method, end, opened.block)
         form = self._requests.recent.get(key) or self._requests.get(key)
         if form is None:
-            form = _trunk_form(validate_trunk_head(method, b"/", decode_fields(opened.block)), end=end)
+            form = _trunk_form(validate_trunk_head(method, b"/", _request_fields(opened.block)), end=end)
             self._requests.put(key, form, 4 * len(opened.block) + FIELD_COST_BYTES * len(form.fields))
         return target, form
 

@@ -7,7 +7,7 @@ from mesh.telemetry.metrics import Counter
 from mesh.wire.fields import HeadError, validate_trailers
 from mesh.wire.http1.body import Bytes
 from mesh.wire.trunk_events import Headed, Stream
-from mesh.wire.trunk_frames import Code, decode_fields, encode_fields
+from mesh.wire.trunk_frames import Code, TrunkError, decode_fields, encode_fields
 
 _TEXT_BLOCK = ((b"content-type", b"text/plain; charset=utf-8"), (b"server", b"linkspan"))
 
@@ -119,7 +119,7 @@ class TrunkClient:
             return
         try:
             trailers = validate_trailers(decode_fields(block)) if block else []
-        except HeadError:
+        except (HeadError, TrunkError):
             self._malformed.value += 1
             self.abort(Code.PROTOCOL)
             exchange.on_client_gone("the request's trailers are malformed")
