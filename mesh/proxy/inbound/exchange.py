@@ -6,13 +6,15 @@ send a byte to the application without a permit, and never one more than the req
 
 from typing import Protocol
 
-from mesh.decide.authorise import Denied, Permit, Policy
+import msgspec
+
+from mesh.decide.authorise import Denied, Policy
 from mesh.proxy.http.client import ClientConnection
 from mesh.proxy.http.form import AnswerForm, RequestForm
 from mesh.proxy.http.origin import OriginConnection, OriginPool
 from mesh.proxy.http.trunk_client import TrunkClient
 from mesh.proxy.inbound.caller import Caller
-from mesh.proxy.record import ALLOW, MALFORMED, REVOKED, Recorder
+from mesh.proxy.record import ALLOW, MALFORMED, REVOKED, Pair, Recorder
 from mesh.proxy.settings import Timeouts
 from mesh.transport.ring import Ring
 from mesh.wire.http1.body import BodyError, Bytes
@@ -33,68 +35,36 @@ class Serving(Protocol):
     live: "dict[InboundExchange, None]"
 
 
-class InboundExchange:
-    """One authorised request. Faces its client as an `Exchange` and the application as an `OriginUser`."""
+class InboundExchange(msgspec.Struct, eq=False):
+    """One authorised request. Faces its client as an `Exchange` and the application as an `OriginUser`.
 
-    __slots__ = (
-        "_early",
-        "_early_end",
-        "_form",
-        "_idle_s",
-        "_is_whole",
-        "_origin",
-        "_query",
-        "_serving",
-        "caller",
-        "client",
-        "deadline_s",
-        "decision",
-        "endpoint",
-        "error",
-        "method",
-        "pair",
-        "path",
-        "received_bytes",
-        "rule",
-        "sent_bytes",
-        "started_s",
-        "status",
-        "trace",
-    )
+    A struct because it is made for every request. `path` is canonical; `_is_whole`: it has no body; with `_idle_s` the deadline
+    moves with every byte, without it is the caller's.
+    """
 
-    def __init__(
-        self, serving: Serving, caller: Caller, permit: Permit, form: RequestForm, line: tuple[bytes, bytes]
-    ) -> None:
-        """`line` is the canonical path and the query."""
-        self._serving = serving
-        self._form = form
-        self.caller = caller
-        self.pair = caller.pair
-        self.method = form.method
-        self.path, self._query = line
-        self.rule = permit.rule
-        self.decision = ALLOW
-        self.endpoint = self.error = ""
-        self.status = self.received_bytes = self.sent_bytes = 0
-        self._origin: OriginConnection | None = None
-        self._early: list[Bytes] | None = None
-        self._early_end = False
-        serving.live[self] = None
-
-    def start(self, client: ClientConnection | TrunkClient, trace: bytes, left_s: float | None, *, end: bool) -> None:
-        """Send the request on. `left_s` is the time that the hop before allows; `end`: it has no body."""
-        serving, form = self._serving, self._form
-        self.client = client
-        self.trace = form.trace or trace
-        self._is_whole = end and not form.upgrade
-        self.started_s = now_s = serving.ring.now_s
-        if left_s is None:
-            self._idle_s = serving.timeouts.stream_idle_s
-            self.deadline_s = now_s + self._idle_s
-        else:
-            self._idle_s = 0.0
-            self.deadline_s = now_s + left_s
-        serving.pool.acquire(self)
+    _serving: Serving
+    caller: Caller
+    pair: Pair
+    client: ClientConnection | TrunkClient
+    _form: RequestForm
+    method: bytes
+    path: bytes
+    _query: bytes
+    rule: str
+    trace: bytes
+    started_s: float
+    _is_whole: bool
+    deadline_s: float
+    _idle_s: float
+    _origin: OriginConnection | None = None
+    _early: list[Bytes] | None = None
+    _early_end: bool = False
+    status: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    decision: str = ALLOW
+    endpoint: str = ""
+    error: str = ""
 
     # -- the policy may change --
 

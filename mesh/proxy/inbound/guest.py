@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import msgspec
+
 from mesh.decide.authorise import ByRequest, Denied, Permit
 from mesh.proxy.http.client import ClientConnection
 from mesh.proxy.http.form import RequestForm, TrunkForms, begin_trace, request_form
@@ -42,10 +44,21 @@ class Hosting(Serving, Protocol):
         """Record a stream."""
 
 
-def permit_request(
-    hosting: Hosting, caller: Caller, client: ClientConnection | TrunkClient, form: RequestForm, target: bytes
+class Asked(msgspec.Struct, gc=False):
+    """A request as it came. `left_s` is the time that the hop before allows; `end`: it has no body."""
+
+    form: RequestForm
+    target: bytes
+    trace: bytes
+    left_s: float | None
+    end: bool
+
+
+def begin_request(
+    hosting: Hosting, caller: Caller, client: ClientConnection | TrunkClient, asked: Asked
 ) -> InboundExchange | None:
-    """Judge a request; None when it was refused and answered."""
+    """Judge a request and send it on; None when it was refused and answered."""
+    form, target = asked.form, asked.target
     line = hosting.paths.recent.get(target)
     if line is None:
         try:
@@ -54,16 +67,38 @@ def permit_request(
             _refuse(hosting, caller, client, (form.method, target), HeadError(400, str(error)))
             return None
         hosting.paths.put(target, line, FIELD_COST_BYTES + 3 * len(target))
+    path, query = line
     verdict = caller.verdict(hosting.policy)
     if isinstance(verdict, ByRequest):
-        verdict = verdict.request(form.method, line[0], form.fields)
+        verdict = verdict.request(form.method, path, form.fields)
+    now_s = hosting.ring.now_s
     if isinstance(verdict, Denied):
         hosting.recorder.denied(caller.pair)
         client.answer_plain(403, _DENIED_TEXT)
-        brief = Brief(caller.pair, hosting.ring.now_s, form.method, line[0], 403, decision=DENY, rule=verdict.rule)
-        hosting.recorder.refused(brief)
+        hosting.recorder.refused(Brief(caller.pair, now_s, form.method, path, 403, decision=DENY, rule=verdict.rule))
         return None
-    return InboundExchange(hosting, caller, verdict, form, line)
+    left_s, idle_s = asked.left_s, 0.0
+    if left_s is None:
+        left_s = idle_s = hosting.timeouts.stream_idle_s
+    exchange = client.exchange = InboundExchange(
+        hosting,
+        caller,
+        caller.pair,
+        client,
+        form,
+        form.method,
+        path,
+        query,
+        verdict.rule,
+        form.trace or asked.trace,
+        now_s,
+        asked.end and not form.upgrade,
+        now_s + left_s,
+        idle_s,
+    )
+    hosting.live[exchange] = None
+    hosting.pool.acquire(exchange)
+    return exchange
 
 
 def _refuse(
@@ -111,13 +146,10 @@ class TrunkGuest:
         except HeadError as error:
             _refuse(hosting, self.caller, client, (request.method, request.target), error)
             return
-        exchange = permit_request(hosting, self.caller, client, form, target)
-        if exchange is None:
-            return
-        client.exchange = exchange
-        timeout_ms = request.timeout_ms
-        exchange.start(client, request.trace, timeout_ms / 1000 if timeout_ms else None, end=end and not body)
-        if body and client.exchange is exchange:
+        left_s = request.timeout_ms / 1000 if request.timeout_ms else None
+        asked = Asked(form, target, request.trace, left_s, end and not body)
+        exchange = begin_request(hosting, self.caller, client, asked)
+        if body and exchange is not None and client.exchange is exchange:
             exchange.on_body(body, end=end)
 
     def _on_stream(self, link: Link, stream: Stream) -> None:
@@ -165,13 +197,10 @@ class HttpGuest:
     def begin(self, client: ClientConnection, request: Request) -> None:
         """A request."""
         form = request_form(request.known)
-        exchange = permit_request(self._hosting, self.caller, client, form, request.target)
-        if exchange is None:
-            return
-        if form.expect_continue:
+        asked = Asked(form, request.target, begin_trace(), form.left_s, request.end)
+        exchange = begin_request(self._hosting, self.caller, client, asked)
+        if exchange is not None and form.expect_continue:
             client.answer_continue()
-        client.exchange = exchange
-        exchange.start(client, begin_trace(), form.left_s, end=request.end)
 
     def on_malformed(self, client: ClientConnection, error: HeadError) -> None:
         """Count and record it."""

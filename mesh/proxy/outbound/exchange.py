@@ -6,17 +6,19 @@ byte of an answer went to the application. It faces its client as an `Exchange`,
 
 import ssl
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+import msgspec
 
 from mesh.decide.authorise import Permit
 from mesh.decide.balance import Candidate, choose_target, penalised_rtt_s
-from mesh.decide.deadline import deadline_field, deadline_s
+from mesh.decide.deadline import deadline_field
 from mesh.decide.eject import Outcome as Fate
 from mesh.decide.eject import is_gateway_error
 from mesh.decide.retry import Attempt, may_retry
 from mesh.decide.route import LegPlan, RoutePlan
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, begin_trace, request_block, request_lines
+from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, request_block, request_lines
 from mesh.proxy.http.origin import OriginConnection, OriginPool
 from mesh.proxy.link import NOBODY, Link
 from mesh.proxy.outbound.directory import Directory, Service
@@ -29,7 +31,6 @@ from mesh.wire.http1.write import request_head
 from mesh.wire.trunk_events import Headed, Stream
 from mesh.wire.trunk_frames import MAX_TIMEOUT_MS, Code, TrunkError, decode_fields, encode_fields, encode_request
 
-_FOREVER = float("inf")
 _BACK_OFF_S = (0.025, 0.25)
 _spread = Random()  # noqa: S311 - spreads load, keeps no secret
 random, uniform = _spread.random, _spread.uniform
@@ -54,89 +55,48 @@ class Calling(Protocol):
     live: "dict[OutboundExchange, None]"
 
 
-class OutboundExchange:
-    """One request and its attempts."""
+class OutboundExchange(msgspec.Struct, eq=False):
+    """One request and its attempts. A struct because it is made for every request.
 
-    is_http = True
+    `path` is the canonical path, `_target` what is sent; `_body_end`: the whole body is here, `_is_whole`: there is none.
+    """
 
-    __slots__ = (
-        "_attempt_s",
-        "_body",
-        "_body_bytes",
-        "_body_end",
-        "_calling",
-        "_candidate",
-        "_client",
-        "_form",
-        "_idle_s",
-        "_is_replayable",
-        "_is_whole",
-        "_leg",
-        "_link",
-        "_made",
-        "_origin",
-        "_plan",
-        "_service",
-        "_stream",
-        "_target",
-        "_tried",
-        "_unread_bytes",
-        "deadline_s",
-        "decision",
-        "endpoint",
-        "error",
-        "method",
-        "pair",
-        "path",
-        "received_bytes",
-        "rule",
-        "sent_bytes",
-        "started_s",
-        "status",
-        "trace",
-    )
+    is_http: ClassVar[bool] = True
 
-    def __init__(
-        self, calling: Calling, client: ClientConnection, service: Service, pair: Pair, form: RequestForm
-    ) -> None:
-        self._calling = calling
-        self._client = client
-        self._service = service
-        self.pair = pair
-        self._form = form
-        self.method = form.method
-        self.rule = calling.permit.rule
-        self.decision = ALLOW
-        self.endpoint = self.error = ""
-        self.status = self.received_bytes = self.sent_bytes = 0
-        self.trace = form.trace or begin_trace()
-        self.started_s = self._attempt_s = calling.ring.now_s
-        self._candidate: Candidate | None = None
-        self._link: Link | None = None
-        self._stream: Stream | None = None
-        self._origin: OriginConnection | None = None
-        self._made = self._body_bytes = self._unread_bytes = 0
-        self._tried: tuple[Candidate, ...] = ()
-        self._body: list[bytes] = []
-        self._is_replayable = True
-        calling.live[self] = None
-        service.budget.request(self.started_s)
-
-    def start(self, line: tuple[bytes, bytes], plan: RoutePlan, leg: LegPlan, *, end: bool) -> None:
-        """Send the request by `plan` and `leg`. `line` is the canonical path and the target to send; `end`: it has no body."""
-        form, calling = self._form, self._calling
-        self.path, self._target = line
-        self._plan, self._leg = plan, leg
-        self._body_end = self._is_whole = end and not form.upgrade
-        route = plan.route
-        now_s, left_s = self.started_s, form.left_s
-        if route.request_timeout_s > 0 or left_s is not None:
-            self._idle_s = 0.0
-            self.deadline_s = deadline_s(now_s, route.request_timeout_s, left_s)
-        else:
-            self._idle_s = route.idle_timeout_s or calling.timeouts.stream_idle_s
-            self.deadline_s = now_s + self._idle_s
-        self.attempt()
+    _calling: Calling
+    _client: ClientConnection
+    _service: Service
+    pair: Pair
+    _form: RequestForm
+    method: bytes
+    rule: str
+    trace: bytes
+    started_s: float
+    path: bytes
+    _target: bytes
+    _plan: RoutePlan
+    _leg: LegPlan
+    _is_whole: bool
+    _body_end: bool
+    deadline_s: float
+    _idle_s: float
+    _attempt_s: float = 0.0
+    _candidate: Candidate | None = None
+    _link: Link | None = None
+    _stream: Stream | None = None
+    _origin: OriginConnection | None = None
+    _made: int = 0
+    _tried: tuple[Candidate, ...] = ()
+    _body: tuple[bytes, ...] = ()
+    _body_bytes: int = 0
+    _is_replayable: bool = True
+    _unread_bytes: int = 0
+    status: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    decision: str = ALLOW
+    endpoint: str = ""
+    error: str = ""
 
     # -- attempts --
 
@@ -311,10 +271,10 @@ class OutboundExchange:
         if self._is_replayable:
             self._body_bytes += len(data)
             if self._body_bytes <= self._calling.limits.replay_bytes or (self._stream is None and self._origin is None):
-                self._body.append(bytes(data))
+                self._body += (bytes(data),)
             else:
                 self._is_replayable = False
-                self._body = []
+                self._body = ()
         if self._stream is not None and self._link is not None:
             self._link.trunk.out.send_data(self._stream, data, end=end)
             self._link.touch()
@@ -487,7 +447,7 @@ class OutboundExchange:
         leg = self._leg
         if leg.response_edits:
             form = form.with_fields(leg.edit_response(form.fields))
-        self._body = []
+        self._body = ()
         self._is_replayable = False
         if end:
             self._let_go()

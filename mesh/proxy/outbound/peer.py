@@ -31,7 +31,9 @@ _log = logging.getLogger("linkspan.proxy")
 class PeerUser(Protocol):
     """Who wants to reach an endpoint. Exactly one of these is called for each `acquire`."""
 
-    is_http: bool
+    @property
+    def is_http(self) -> bool:
+        """Whether requests are sent, or plain bytes."""
 
     def on_link(self, link: Link) -> None:
         """A trunk is there and takes a stream now."""

@@ -7,12 +7,14 @@ a service that the snapshot does not hold.
 import logging
 import random
 import socket
+from math import inf
 
 from mesh.decide.authorise import Permit, permit_local_app
+from mesh.decide.deadline import deadline_s
 from mesh.decide.route import RewriteError, pick_leg
 from mesh.model.snapshot import Snapshot
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import TrunkForms, request_form
+from mesh.proxy.http.form import TrunkForms, begin_trace, request_form
 from mesh.proxy.outbound.directory import Directory, Service
 from mesh.proxy.outbound.exchange import OutboundExchange
 from mesh.proxy.outbound.stream import OutboundStream
@@ -186,8 +188,34 @@ class UpstreamPort:
             client.answer_continue()
         legs = plan.legs
         leg = legs[0] if len(legs) == 1 else pick_leg(plan, random.random())  # noqa: S311 - spreads load, keeps no secret
-        exchange = client.exchange = OutboundExchange(side, client, self._service, self._pair, form)
-        exchange.start((path, target), plan, leg, end=request.end)
+        now_s, route = side.ring.now_s, plan.route
+        idle_s, at_s = 0.0, deadline_s(now_s, route.request_timeout_s, form.left_s)
+        if at_s == inf:
+            idle_s = route.idle_timeout_s or self.timeouts.stream_idle_s
+            at_s = now_s + idle_s
+        end = request.end and not form.upgrade
+        exchange = client.exchange = OutboundExchange(
+            side,
+            client,
+            self._service,
+            self._pair,
+            form,
+            form.method,
+            side.permit.rule,
+            form.trace or begin_trace(),
+            now_s,
+            path,
+            target,
+            plan,
+            leg,
+            end,
+            end,
+            at_s,
+            idle_s,
+        )
+        side.live[exchange] = None
+        self._service.budget.request(now_s)
+        exchange.attempt()
 
     def on_malformed(self, client: ClientConnection, error: HeadError) -> None:
         """Count and record it."""
