@@ -59,31 +59,28 @@ class Recorder:
         self._ring = ring
         self._log = log
         self._is_logged = log.is_wanted
-        self._tails: dict[tuple[str, str, str, str], bytes] = {}
+        self._tails: dict[tuple[int, str, str, str, str], bytes] = {}
 
     def request(self, told: Told) -> None:
         """A request ended; the hot path."""
         now_s = self._ring.now_s
         pair = told.pair
         duration_s = now_s - told.started_s
-        (pair.requests or pair.make_requests()).count(told.status, duration_s, told.received_bytes, told.sent_bytes)
+        received_bytes, sent_bytes = told.received_bytes, told.sent_bytes
+        (pair.requests or pair.make_requests()).count(told.status, duration_s, received_bytes, sent_bytes)
         if self._is_logged:
-            log = self._log
-            about = (told.decision, told.rule, told.endpoint, told.error)
-            tail = self._tails.get(about)
-            log.add(
-                b'{"time":"%b%b%b","path":"%b","status":%d,"duration_ms":%.3f,"bytes_received":%d,"bytes_sent":%d,"trace_id":"%b"%b'
+            about = (told.status, told.decision, told.rule, told.endpoint, told.error)
+            self._log.add(
+                b'%b%b","path":"%b","duration_ms":%.3f,"bytes_received":%d,"bytes_sent":%d,"trace_id":"%b"%b'
                 % (
-                    log.stamp if now_s == log.stamp_s else log.stamp_at(now_s),
-                    pair.request_start,
+                    pair.start if pair.start_s == now_s else pair.start_at(now_s, self._log.stamp_at(now_s)),
                     told.method,
                     told.path[:_MAX_PATH_CHARACTERS],
-                    told.status,
                     duration_s * 1000,
-                    told.received_bytes,
-                    told.sent_bytes,
+                    received_bytes,
+                    sent_bytes,
                     told.trace[3:35],
-                    tail or self._make_tail(about),
+                    self._tails.get(about) or self._make_tail(about),
                 )
             )
 
@@ -132,12 +129,18 @@ class Recorder:
         )
         self._log.add(msgspec.json.encode(entry) + b"\n")
 
-    def _make_tail(self, about: tuple[str, str, str, str]) -> bytes:
-        """The end of a line, which few texts make up; kept for the next one."""
+    def _make_tail(self, about: tuple[int, str, str, str, str]) -> bytes:
+        """The end of a line, which few values make up; kept for the next one."""
         if len(self._tails) >= _MAX_TAILS:
             self._tails.clear()
-        decision, rule, endpoint, error = map(encode_text, about)
-        tail = b',"decision":%b,"rule":%b,"endpoint":%b,"error":%b}\n' % (decision, rule, endpoint, error)
+        decision, rule, endpoint, error = map(encode_text, about[1:])
+        tail = b',"status":%d,"decision":%b,"rule":%b,"endpoint":%b,"error":%b}\n' % (
+            about[0],
+            decision,
+            rule,
+            endpoint,
+            error,
+        )
         self._tails[about] = tail
         return tail
 
@@ -145,7 +148,7 @@ class Recorder:
 class Pair:
     """One source and one destination, names from the catalog or from a verified certificate, with their series."""
 
-    __slots__ = ("_metrics", "_reporter", "_streams", "destination", "request_start", "requests", "source")
+    __slots__ = ("_metrics", "_names", "_reporter", "_streams", "destination", "requests", "source", "start", "start_s")
 
     def __init__(self, recorder: Recorder, source: str, destination: str) -> None:
         self._metrics = recorder.metrics
@@ -155,9 +158,18 @@ class Pair:
         self.destination = destination
         self.requests: RequestSeries | None = None
         """Request metrics, once there was one."""
-        self.request_start = b'","reporter":%b,"source":%b,"destination":%b,"protocol":"http/1.1","method":"' % tuple(
+        self._names = b'","reporter":%b,"source":%b,"destination":%b,"protocol":"http/1.1","method":"' % tuple(
             map(encode_text, (recorder.reporter, source, destination))
         )
+        self.start = b""
+        """How a line of the time `start_s` begins, to be used again within a turn."""
+        self.start_s = -1.0
+
+    def start_at(self, now_s: float, stamp: bytes) -> bytes:
+        """How a request's line begins now."""
+        self.start_s = now_s
+        self.start = b'{"time":"%b%b' % (stamp, self._names)
+        return self.start
 
     def make_requests(self) -> RequestSeries:
         """The request metrics."""

@@ -109,7 +109,7 @@ class Trunk:
             return self._open_large(head, end=end, body=body)
         stream = self._new_stream(is_http=True)
         flags = (FLAG_END if end else 0) | (FLAG_BODY if body else 0)
-        self.out.frame(stream.id, OPEN, flags, head + body if body else head)
+        self.out.put(HEADER.pack(stream.id, OPEN, flags, size), head + body if body else head, HEADER_BYTES + size)
         stream.end_sent = end
         return stream
 

@@ -182,6 +182,11 @@ class Outbox:
             self._wake()
         return b"".join(out)
 
+    def put(self, header: bytes, payload: bytes, size: int) -> None:
+        """Queue a frame that is made already, of `size` bytes together."""
+        self._out += (header, payload)
+        self._out_bytes += size
+
     def frame(self, stream_id: int, kind: int, flags: int, payload: bytes) -> None:
         size = len(payload)
         if size > MAX_PAYLOAD_BYTES:
