@@ -80,6 +80,7 @@ class Keeper:
     def __init__(self, serve: Callable[[Link, Opened], None] | None = None) -> None:
         self.serve = serve
         self.opened: list[Opened] = []
+        self.owners: list[Any] = []
         self.leaving = 0
         self.idle = 0
         self.closed: list[str] = []
@@ -88,6 +89,7 @@ class Keeper:
         self.opened.append(event)
         if self.serve is not None:
             self.serve(link, event)
+        self.owners.append(event.stream.owner)
 
     def on_leaving(self, link: Link) -> None:
         self.leaving += 1
