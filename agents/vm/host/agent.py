@@ -41,6 +41,8 @@ STATUS_EVERY_S = 5.0
 LEAVE_WITHIN_S = 5.0
 OWN_CONNECTIONS = 16
 FORWARDED_CONNECTIONS = 512
+LEASE_CONNECTIONS = 2
+"""Of its own: a burst of calls by proxies must not keep the lease waiting until it lapses."""
 
 
 LAPSED = "this host's certificate has lapsed: run 'linkspan join' with a new token"
@@ -84,6 +86,7 @@ class Agent:
         self._notifier = Notifier(os.environ)
         self._client = self._connect(OWN_CONNECTIONS)
         self._forwarding = self._connect(FORWARDED_CONNECTIONS)
+        self._leasing = self._connect(LEASE_CONNECTIONS)
         self._core = Core(
             enrolment.facts,
             CatalogRegistrar(CatalogLink(self._client)),
@@ -94,7 +97,7 @@ class Agent:
             ),
             self.leave,
         )
-        self._lease = Lease(self._client, enrolment.node, self._core.entropy.request_full)
+        self._lease = Lease(self._leasing, enrolment.node, self._core.entropy.request_full)
         owner = f"node:{enrolment.node}@{identity.spiffe_id.trust_domain}"
         cache = ResourceCache(settings.state_dir / "cache" / "resources.json", owner)
         self._relay = Relay(self._client, cache, random.random, self._on_news)
@@ -119,6 +122,7 @@ class Agent:
                 with trio.CancelScope(shield=True):
                     await self._client.aclose()
                     await self._forwarding.aclose()
+                    await self._leasing.aclose()
 
     async def _run_all(self, doors: Doors) -> None:
         settings = self._settings
