@@ -18,6 +18,7 @@ from catalog.state.state import State
 
 LONGEST_PAUSE_S = 60.0
 BUSY_PAUSE_S = 0.5
+TTLS_AT_START = 2
 
 
 class Leases:
@@ -48,21 +49,21 @@ class Leases:
         self._deadlines.renew(node, self._clock() + lease.ttl_s)
         return True
 
-    def follow(self, node: str) -> None:
-        """The node's lease was granted or changed: start it anew, or forget it if it is gone or lapsed."""
+    def follow(self, node: str, ttls: int = 1) -> None:
+        """The node's lease was granted or changed: start it anew for `ttls` times its time, or forget it if gone or lapsed."""
         lease = self._state.lease(node)
         if lease is None or lease.lapsed_at_s is not None:
             self._deadlines.drop(node)
             return
-        deadline_s = self._clock() + lease.ttl_s
+        deadline_s = self._clock() + ttls * lease.ttl_s
         self._deadlines.renew(node, deadline_s)
         if deadline_s < self._wake_s:
             self._moved.set()
 
     def follow_all(self) -> None:
-        """The catalog starts: every held lease has its whole time, so that an outage of the catalog lapses nobody."""
+        """The catalog starts: every held lease has twice its time, so that its holder can find the way back first."""
         for lease in self._state.leases():
-            self.follow(lease.node)
+            self.follow(lease.node, TTLS_AT_START)
 
     async def watch(self) -> None:
         """Lapse and remove what is due, until the catalog stops."""
