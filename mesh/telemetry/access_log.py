@@ -15,7 +15,9 @@ import trio
 
 from mesh.telemetry.metrics import Counter
 
-MAX_WAITING_LINES = 8192
+MAX_WAITING_BYTES = 2 * 1024 * 1024
+LINE_COST_BYTES = 64
+"""What a waiting line costs besides its bytes."""
 _EVERY_S = 0.25
 _MANY_LINES = 1024
 
@@ -58,6 +60,7 @@ class AccessLog:
     def __init__(self, fd: int | None, dropped: Counter | None = None) -> None:
         self._fd = fd
         self._lines: list[bytes] = []
+        self._waiting_bytes = 0
         self._wake = trio.Event()
         self._offset_s: float | None = None
         self._second = -1
@@ -89,14 +92,15 @@ class AccessLog:
 
     def add(self, line: bytes) -> None:
         """Take one line with its newline; never blocks."""
-        lines = self._lines
-        waiting = len(lines)
-        if waiting < MAX_WAITING_LINES:
-            lines.append(line)
-            if waiting == _MANY_LINES:
-                self._wake.set()
-        else:
+        waiting_bytes = self._waiting_bytes + len(line) + LINE_COST_BYTES
+        if waiting_bytes > MAX_WAITING_BYTES:
             self.dropped.value += 1
+            return
+        self._waiting_bytes = waiting_bytes
+        lines = self._lines
+        lines.append(line)
+        if len(lines) == _MANY_LINES:
+            self._wake.set()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Write until cancelled, then write what is left (for at most a second)."""
@@ -115,12 +119,15 @@ class AccessLog:
         self._wake = trio.Event()
         self._offset_s = None
         lines, self._lines = self._lines, []
+        self._waiting_bytes = 0
         if not lines or self._fd is None:
             return
+        count, data = len(lines), b"".join(lines)
+        del lines  # they are not to be held twice while they are written
         try:
-            await trio.to_thread.run_sync(_write_all, self._fd, b"".join(lines), abandon_on_cancel=True)
+            await trio.to_thread.run_sync(_write_all, self._fd, data, abandon_on_cancel=True)
         except OSError:
-            self.dropped.value += len(lines)
+            self.dropped.value += count
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import trio
 
-from mesh.telemetry.access_log import MAX_WAITING_LINES, AccessLog, encode_text
+from mesh.telemetry.access_log import LINE_COST_BYTES, MAX_WAITING_BYTES, AccessLog, encode_text
 
 
 def line(path: str = "/a") -> bytes:
@@ -94,13 +95,20 @@ async def test_without_a_sink_nothing_is_written_and_little_is_kept() -> None:
     assert log.dropped.value == 0
 
 
-async def test_a_sink_that_does_not_keep_up_loses_lines_not_memory(pipe: Pipe) -> None:
-    """What waits is bounded; what does not fit is counted, and what was taken is written."""
-    for _ in range(MAX_WAITING_LINES + 100):
-        pipe.log.add(b"{}\n")
-    assert pipe.log.dropped.value == 100
-    await pipe.log.flush()
-    assert len(pipe.lines()) == MAX_WAITING_LINES
+async def test_a_sink_that_does_not_keep_up_loses_lines_not_memory(tmp_path: Path) -> None:
+    """What waits is bounded by its bytes; what does not fit is counted, and what was taken is written."""
+    one = b'{"path":"%b"}\n' % (b"a" * 1000)
+    most = MAX_WAITING_BYTES // (len(one) + LINE_COST_BYTES)
+    with (tmp_path / "log").open("wb") as sink:
+        log = AccessLog(sink.fileno())
+        for _ in range(most + 100):
+            log.add(one)
+        assert log.dropped.value == 100
+        await log.flush()
+        log.add(one)
+        await log.flush()
+    assert log.dropped.value == 100
+    assert (tmp_path / "log").read_bytes() == one * (most + 1)
 
 
 async def test_a_sink_that_is_gone_loses_its_lines_and_never_the_process(pipe: Pipe) -> None:
