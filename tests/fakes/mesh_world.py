@@ -317,7 +317,10 @@ def dead_port() -> int:
 
 async def connect(port: int) -> trio.SocketStream:
     """A plain connection."""
-    return await trio.open_tcp_stream("127.0.0.1", port)
+    await trio.lowlevel.checkpoint()
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.settimeout(0)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
 async def connect_tls(port: int, service: str, alpn: str = HTTP_ALPN) -> ssl.SSLSocket:
