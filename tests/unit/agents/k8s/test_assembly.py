@@ -8,6 +8,7 @@ import trio
 
 from agents.k8s.assembly import run_node_agent
 from agents.k8s.node_agent import NodeSettings
+from agents.k8s.reflector import UnavailableError
 
 Json = dict[str, Any]
 
@@ -26,7 +27,7 @@ class FakeKube:
         return {"metadata": {"resourceVersion": "1"}, "items": []}
 
     def open(self, path: str, query: dict[str, str], read_timeout_s: float) -> Any:
-        raise OSError("no watch today")
+        raise UnavailableError("no watch today")
 
 
 class FakeCatalog:

@@ -32,10 +32,12 @@ class User:
         self.heard.append((form.status, bytes(body)))
 
     def on_answer_head(self, form: Any, *, end: bool) -> None:
-        self.heard.append(("head", form.status, end))
+        del end
+        self.status = form.status
 
     def on_answer_data(self, data: Any, *, end: bool) -> None:
-        self.heard.append(("data", bytes(data), end))
+        assert end
+        self.heard.append((self.status, bytes(data)))
 
     def on_answer_end(self, trailers: Any) -> None:
         self.heard.append(("end", trailers))

@@ -13,6 +13,7 @@ class Scene:
     """The outgoing half of one end; the test reads `far`."""
 
     def __init__(self, ring: Ring) -> None:
+        self.ring = ring
         self.near, self.far = wire()
         self.rooms = 0
         self.broken: list[OSError] = []
@@ -78,6 +79,7 @@ async def test_a_full_socket_has_no_room_until_it_drained(scene: Scene) -> None:
 
 async def test_a_broken_socket_is_told(scene: Scene) -> None:
     """Writing to a peer that is gone tells the owner; after `close` nothing is written."""
+    scene.ring.remove(scene.near.fileno())
     scene.far.close()
     scene.out.send(b"x")
     assert len(scene.broken) == 1
