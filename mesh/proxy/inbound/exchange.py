@@ -57,7 +57,7 @@ class InboundExchange(msgspec.Struct, eq=False):
     deadline_s: float
     _idle_s: float
     _origin: OriginConnection | None = None
-    _early: list[Bytes] | None = None
+    _early: bytearray | None = None
     _early_end: bool = False
     status: int = 0
     received_bytes: int = 0
@@ -91,7 +91,11 @@ class InboundExchange(msgspec.Struct, eq=False):
             self.deadline_s = self._serving.ring.now_s + self._idle_s
         origin = self._origin
         if origin is None:
-            self._early = [*(self._early or ()), bytes(data)]
+            if self._early is None:
+                self._early = bytearray(data)
+            else:
+                # One piece, however many it came in: a peer may send its body a byte a frame.
+                self._early += data
             self._early_end = end
             return
         try:
@@ -140,9 +144,9 @@ class InboundExchange(msgspec.Struct, eq=False):
             return
         origin.send(self, form.method, head, 0 if form.upgrade else form.length)
         if self._early is not None or self._early_end:
-            early, self._early = self._early or [], None
+            early, self._early = self._early or b"", None
             try:
-                origin.send_data(b"".join(early), end=self._early_end)
+                origin.send_data(early, end=self._early_end)
             except BodyError as error:
                 self._refuse_body(error)
                 return
