@@ -66,24 +66,24 @@ async def agent(kube: Any, catalog: Any) -> AsyncIterator[trio.Event]:
         nursery.cancel_scope.cancel()
 
 
-async def test_it_stands_only_once_pods_and_services_are_known() -> None:
+async def test_it_stands_only_once_pods_and_services_are_known(autojump_clock: trio.abc.Clock) -> None:
     """With half a picture nothing is registered: workloads would be taken out that still run."""
     kube, catalog = FakeKube(), FakeCatalog()
     async with agent(kube, catalog) as stands:
         await trio.testing.wait_all_tasks_blocked()
         assert not stands.is_set()
         kube.gate.set()
-        with trio.fail_after(2):
+        with trio.fail_after(100):
             await stands.wait()
         assert set(catalog.nodes) <= {"n1"}
 
 
-async def test_only_this_nodes_pods_are_asked_for() -> None:
+async def test_only_this_nodes_pods_are_asked_for(autojump_clock: trio.abc.Clock) -> None:
     """The pods' list is bound to the node; Services are those of the cluster."""
     kube = FakeKube()
     kube.gate.set()
     async with agent(kube, FakeCatalog()) as stands:
-        with trio.fail_after(2):
+        with trio.fail_after(100):
             await stands.wait()
     assert ("/api/v1/pods", "spec.nodeName=n1") in kube.asked
     assert ("/api/v1/services", "") in kube.asked

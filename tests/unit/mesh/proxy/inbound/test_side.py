@@ -46,7 +46,8 @@ async def test_who_shows_no_acceptable_certificate_gets_nothing() -> None:
         leaf = foreign.leaf(service_uri("web"))
         context = client_context(leaf, AUTHORITY.roots(), (ALPN,))
         stream = trio.SSLStream(await connect(inbound.port), context, server_hostname="api")
-        with pytest.raises((trio.BrokenResourceError, ssl.SSLError)):
+        # In TLS 1.3 the refusal comes after the client's own handshake is done, with its first reading.
+        with contextlib.suppress(trio.BrokenResourceError, ssl.SSLError):
             await stream.do_handshake()
         await wait_for(lambda: refused.value == 2)
         assert not inbound.links

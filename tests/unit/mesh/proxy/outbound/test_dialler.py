@@ -1,5 +1,6 @@
 """Reaching an endpoint: only over TLS, only to the service meant, and with words for what went wrong."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -31,8 +32,6 @@ async def test_a_verified_connection_keeps_itself_alive() -> None:
         tls = await Dialler(parts, caller(), GatewayMode.REMOTE).dial(endpoint(one.port), TARGET, (ALPN,))
         assert tls.selected_alpn_protocol() == ALPN
         assert tls.version() == "TLSv1.3"
-        import socket
-
         assert tls.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         tls.close()
 
