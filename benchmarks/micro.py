@@ -133,7 +133,7 @@ class Scene:
         self.ring = FakeRing()
         authority = Authority(pair.TRUST_DOMAIN)
         made = pair.Identities(authority.roots, {name: authority.leaf(name) for name in (pair.CALLER, pair.HTTP)})
-        folder = cast(Any, _NoFolder())
+        folder = cast("Any", _NoFolder())
         far_plan = pair.callee(pair.HTTP, "http", ("127.0.0.1", 1), made, folder)
         near_plan = pair.caller({pair.HTTP: 1, pair.TCP: 1}, 0, 0, made, folder)
         log = AccessLog(None if options_nolog else os.open(os.devnull, os.O_WRONLY), None)
@@ -161,8 +161,8 @@ class Scene:
         settings = pair.ProxySettings()
         return Parts(
             ring=self.ring,
-            sweep=cast(Any, FakeSweep()),
-            nursery=cast(Any, FakeNursery()),
+            sweep=cast("Any", FakeSweep()),
+            nursery=cast("Any", FakeNursery()),
             identity=LiveIdentity(made.leaves[name], made.roots),
             timeouts=settings.timeouts,
             limits=settings.limits,
@@ -171,12 +171,12 @@ class Scene:
     def _join(self, directory: Directory) -> None:
         router = directory.service(pair.HTTP).router
         target = router.targets[pair.HTTP]
-        candidate = next(iter(directory._known(pair.HTTP).values()))
+        candidate = next(iter(directory._known(pair.HTTP).values()))  # noqa: SLF001 - joins the machines by hand
         peer = directory.peer(directory.aim(target), candidate)
         self.near_tls, self.far_tls = FakeTls(), FakeTls()
         self.near_tls.selected_alpn_protocol = lambda: "linkspan-trunk/1"
-        peer._add(self.near_tls)
-        self.near_link = peer._links[0]
+        peer._add(self.near_tls)  # noqa: SLF001 - joins the machines by hand
+        self.near_link = peer._links[0]  # noqa: SLF001 - joins the machines by hand
         known = Known(service_id(pair.TRUST_DOMAIN, pair.DATACENTER, pair.CALLER), "1", 2e9)
         caller = Caller(known, "spiffe://x", b"", self.far.recorder, pair.HTTP)
         guest = TrunkGuest(self.far, caller)
@@ -184,12 +184,12 @@ class Scene:
         self.apps = [FakeSocket() for _ in range(CONNECTIONS)]
         for app in self.apps:
             self.far.pool.adopt(app)
-        self.origins = list(self.far.pool._all.values())
+        self.origins = list(self.far.pool._all.values())  # noqa: SLF001 - joins the machines by hand
 
     def _clients(self) -> None:
         from mesh.proxy.http.client import ClientConnection
 
-        port = next(port for port in self.near._ports if port.service_name == pair.HTTP)
+        port = next(port for port in self.near._ports if port.service_name == pair.HTTP)  # noqa: SLF001 - joins the machines by hand
         self.socks = [FakeSocket() for _ in range(CONNECTIONS)]
         self.clients = [ClientConnection(self.ring, sock, self.near.memo, port) for sock in self.socks]
 
@@ -213,7 +213,7 @@ class Scene:
         for sock in self.socks:
             assert sock.sent.endswith(BODY)
             sock.sent.clear()
-        self._log._lines.clear()
+        self._log._lines.clear()  # noqa: SLF001 - joins the machines by hand
 
 
 class _NoFolder:

@@ -132,7 +132,7 @@ def main() -> None:
         )
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                time.sleep(1)  # noqa: TID251 - a plain process that only waits
+                time.sleep(1)
                 for log in folder.glob("*.log"):
                     if log.stat().st_size > _LOG_MOST_BYTES:
                         os.truncate(log, 0)
