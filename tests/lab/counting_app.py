@@ -8,6 +8,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 _READ_BYTES = 256 * 1024
 _END = b"\r\n\r\n"
@@ -38,7 +39,7 @@ class CountingApp:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self._listener.setblocking(False)
+        self._listener.settimeout(0)
         self.port: int = self._listener.getsockname()[1]
         self.received = bytearray()
         self.requests: list[bytes] = []
@@ -49,7 +50,7 @@ class CountingApp:
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "CountingApp":
+    def __enter__(self) -> Self:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._thread.start()
@@ -79,7 +80,7 @@ class CountingApp:
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
-        sock.setblocking(False)
+        sock.settimeout(0)
         self.connections += 1
         self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
 
@@ -121,7 +122,7 @@ class CountingApp:
                 break
             connection.inbox = rest[size:]
             self.requests.append(head)
-            answer = self.answers.get((head.split(b" ", 2) + [b""])[1], Answer())
+            answer = self.answers.get([*head.split(b" ", 2), b""][1], Answer())
             connection.outbox = memoryview(bytes(connection.outbox) + answer.raw)
             connection.closes = answer.closes
         return True
@@ -131,8 +132,9 @@ def _body_bytes(head: bytes, rest: bytes) -> int | None:
     """How long the body is, or None while it is not all here."""
     fields = head.lower().split(b"\r\n")[1:]
     if b"transfer-encoding: chunked" in fields:
-        end = 0 if rest.startswith(b"0" + _END) else rest.find(b"\r\n0" + _END) + 2
-        return end + 5 if end != 1 else None
+        last = 0 if rest.startswith(b"0\r\n") else rest.find(b"\r\n0\r\n") + 2
+        end = rest.find(_END, last) if last != 1 else -1
+        return end + 4 if end >= 0 else None
     sizes = [int(line.partition(b":")[2]) for line in fields if line.startswith(b"content-length:")]
     size = sizes[0] if sizes else 0
     return size if len(rest) >= size else None

@@ -68,6 +68,12 @@ class Hop:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
+    @property
+    def processor_s(self) -> float:
+        """Processor time that it has used, in hundredths."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def forget_peak(self) -> None:
         """Let `peak_rss_bytes` begin anew."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
@@ -119,15 +125,27 @@ class Mesh:
 
     def caller(self, ports: Mapping[str, int], *, protocol: str = "http", timeouts: Timeouts | None = None) -> Hop:
         """The outbound proxy of `web` with an upstream for each service of `ports` (where its instance listens)."""
-        route = {name: Route((Leg(10_000, name),), retry=RetryPolicy(attempts=0)) for name in ports}
+        return self._caller({name: (name, port) for name, port in ports.items()}, protocol, timeouts)
+
+    def caller_to(self, service: str, ports: Mapping[str, int]) -> Hop:
+        """The same, but every upstream is a name for instances of one service, each subset at a port of its own."""
+        return self._caller({name: (service, port) for name, port in ports.items()}, "http", None)
+
+    def _caller(self, ports: Mapping[str, tuple[str, int]], protocol: str, timeouts: Timeouts | None) -> Hop:
+        def chain(name: str, service: str) -> Chain:
+            target = Target(name, service, subset="" if name == service else name)
+            return Chain(name, 1, protocol, (Route((Leg(10_000, name),), retry=RetryPolicy(attempts=0)),), (target,))
+
+        by_service: dict[str, list[Endpoint]] = {}
+        for name, (service, port) in ports.items():
+            subsets = () if name == service else (name,)
+            endpoint = Endpoint(service, f"{name}-1", "lab", "127.0.0.1", port, "lab", subsets=subsets)
+            by_service.setdefault(service, []).append(endpoint)
         snapshot = Snapshot(
             Local(CALLER, "lab", DATACENTER, TRUST_DOMAIN),
             roots=self.roots,
-            chains={name: Chain(name, 1, protocol, (route[name],), (Target(name, name),)) for name in ports},
-            endpoints={
-                name: EndpointSet(name, 1, (Endpoint(name, f"{name}-1", "lab", "127.0.0.1", port, "lab"),))
-                for name, port in ports.items()
-            },
+            chains={name: chain(name, service) for name, (service, _) in ports.items()},
+            endpoints={name: EndpointSet(name, 1, tuple(found)) for name, found in by_service.items()},
             gateways={},
         )
         settings = ProxySettings(upstreams=tuple(Upstream(name, 0) for name in ports), timeouts=timeouts or Timeouts())

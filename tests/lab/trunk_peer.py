@@ -6,6 +6,7 @@ It must never share code with the trunk under test beyond its constants.
 import select
 import ssl
 import struct
+from typing import Self
 
 from mesh.identity.leaf import Leaf
 from mesh.model.snapshot import Roots
@@ -51,14 +52,14 @@ class TrunkPeer:
 
     def __init__(self, port: int, leaf: Leaf, roots: Roots) -> None:
         self.sock: ssl.SSLSocket = dial_mesh(port, leaf, roots, ALPN)
-        self.sock.setblocking(False)
+        self.sock.settimeout(0)
         self.is_closed = False
         self._inbox = bytearray()
         self.frames: list[tuple[int, int, int, bytes]] = []
         """What came: stream, kind, flags, payload. Only the last thousand are kept."""
         self.frame_count = 0
 
-    def __enter__(self) -> "TrunkPeer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
