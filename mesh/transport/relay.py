@@ -32,15 +32,27 @@ class RelayEnd(msgspec.Struct, frozen=True):
 
 
 def shut_write(sock: socket.socket) -> None:
-    """Tell the peer that no more comes, and keep reading: a FIN, on TLS after a close_notify.
+    """Tell the peer that no more comes, and keep reading: a FIN, on TLS after a close_notify when nothing waits to be read.
 
-    `SSLSocket.shutdown` would drop the TLS layer, so the plain socket's is called.
+    `SSLSocket.unwrap` reads on after its close_notify and drops what it finds, so what has come must not be there; then a
+    bare FIN has to do. `SSLSocket.shutdown` would drop the TLS layer, so the plain socket's is called.
     """
     with contextlib.suppress(OSError, ValueError):
-        if isinstance(sock, ssl.SSLSocket):
+        if isinstance(sock, ssl.SSLSocket) and not _has_come(sock):
             with contextlib.suppress(ssl.SSLError):
                 sock.unwrap()
         socket.socket.shutdown(sock, socket.SHUT_WR)
+
+
+def _has_come(sock: ssl.SSLSocket) -> bool:
+    """Whether anything waits to be read, the peer's end included."""
+    if sock.pending():
+        return True
+    try:
+        socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def reset(sock: socket.socket) -> None:

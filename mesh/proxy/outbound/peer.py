@@ -107,10 +107,14 @@ class Peer:
                 self.candidate.endpoint, self._target, (ALPN,) if only_streams else (ALPN, HTTP_ALPN)
             )
         except UnreachableError as error:
+            # Not running any more before anybody is told: who tries again in that call must start the next one.
+            self._dialling -= 1
             self._fail(str(error))
             return
-        finally:
+        except BaseException:
             self._dialling -= 1
+            raise
+        self._dialling -= 1
         self._total.value += 1
         if tls.selected_alpn_protocol() == ALPN:
             self._add(tls)

@@ -233,10 +233,6 @@ async def test_an_answer_after_the_clients_half_close_arrives_whole(scene: Scene
     scene.near.close()
 
 
-@pytest.mark.xfail(
-    reason="SSLSocket.unwrap reads on after its close_notify and drops what it finds: an answer that is on its way is lost",
-    strict=True,
-)
 async def test_shutting_the_own_side_loses_nothing_that_has_come() -> None:
     """What the peer sent before it saw our end is still read after it."""
     near, far = await tls_pair()

@@ -96,9 +96,6 @@ async def test_an_idle_stream_is_cut_by_the_sweep() -> None:
         assert b"idle for too long" in side.log.lines[0]
 
 
-@pytest.mark.xfail(
-    reason="a peer tells of a failed dial while it still counts it as running: an attempt made in that call waits for ever"
-)
 async def test_a_retry_at_the_only_instance_comes_to_an_end(autojump_clock: trio.abc.Clock) -> None:
     """The one instance is dead and the route allows another attempt: the application is told, not left waiting."""
     async with open_outbound(caller(dead_port(), protocol="tcp", retries=1)) as (outbound, side):
