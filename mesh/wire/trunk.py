@@ -226,7 +226,8 @@ class Trunk:
         if whole[0] == PROTOCOL_HTTP:
             request, body = decode_request(whole)
             # Its count byte bounds the fields; a block shorter than that fails when it is decoded.
-            held_bytes = len(whole) + FIELD_COST_BYTES * request.block[0]
+            # Twice: its owner holds a head as fields and as the lines that it wrote of them.
+            held_bytes = 2 * len(whole) + FIELD_COST_BYTES * request.block[0]
         if bool(body) is not bool(flags & FLAG_BODY):
             raise TrunkError(Code.PROTOCOL, "an OPEN whose body is not what its flags say")
         if stream_id > self._served_id:

@@ -273,7 +273,7 @@ def test_a_flood_of_opens_is_refused_then_ends_the_trunk() -> None:
 def test_held_heads_are_bounded() -> None:
     """Large heads are refused once those that are held come to the bound."""
     large = encode_request(b"GET", b"/", encode_fields([(b"a", b"x" * 15_000)]))
-    _, events = served(*(frame(n, OPEN, large) for n in range(1, 10)), limits=TrunkLimits(max_held_head_bytes=40_000))
+    _, events = served(*(frame(n, OPEN, large) for n in range(1, 10)), limits=TrunkLimits(max_held_head_bytes=80_000))
     assert sum(isinstance(event, Opened) for event in events) == 2
 
 
