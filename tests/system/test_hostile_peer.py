@@ -500,6 +500,17 @@ def test_bodies_that_nobody_takes(fresh: Scene) -> None:
         fresh.pour(peer, opens(1000, flags=BODY, payload=payload))
 
 
+@pytest.mark.parametrize(("fields", "size"), [(1, 4000), (12, 300), (1, 15_000), (90, 20)])
+def test_large_heads_that_are_never_answered(fresh: Scene, fields: int, size: int) -> None:
+    """A thousand streams with large heads, to an application that never answers, by who may call: what is held is bounded."""
+    large = tuple((b"x-%d" % at, b"v" * size) for at in range(fields))
+    payload = opening(method=b"POST", target=b"/silence", fields=(HOST, *large))
+    with fresh.bounded(f"1,000 OPENs with {fields} fields of {size} bytes"), fresh.peer() as peer:
+        for first in range(1, 1000, 100):
+            peer.pour(opens(100, flags=0, payload=payload, first=first))
+            fresh.settle()
+
+
 def test_answers_that_are_not_read(fresh: Scene) -> None:
     """Answers of 16 MB on 30 streams, of which the peer reads nothing, or reads all but opens no window."""
     asked = b"".join(request(number, target=b"/big") for number in range(1, 31))
