@@ -157,7 +157,7 @@ async def _run(settings: Any) -> None:
 
 @click.group()
 def token() -> None:
-    """Make the one-time tokens that hosts join the mesh with."""
+    """Make the one-time tokens that hosts join the mesh with; take certificates and grants back."""
 
 
 @token.command("create")
@@ -203,3 +203,31 @@ def create(**flags: Any) -> None:
         f"  linkspan join --server {flags['server']} --ca-pin {made['CaPin']} --node {flags['node']}{network} --token-file FILE",
         err=True,
     )
+
+
+def _operator_options(function: Any) -> Any:
+    from catalog.client.command import connection_options
+
+    return connection_options(function)
+
+
+@token.command("revoke")
+@click.option("--serial", required=True, help="The certificate's serial number, hexadecimal.")
+@_operator_options
+def revoke(serial: str, http_addr: str | None, token_file: Path | None) -> None:
+    """Revoke one certificate: every proxy refuses it and cuts its connections."""
+    from catalog.client.command import call
+
+    call(http_addr, token_file, lambda c: c.linkspan.revoke(serial))
+    click.echo(f"Revoked: {serial}")
+
+
+@token.command("withdraw")
+@click.option("--node", required=True, help="The node whose grant and unused tokens are taken back.")
+@_operator_options
+def withdraw(node: str, http_addr: str | None, token_file: Path | None) -> None:
+    """Withdraw what a node was granted: its certificate opens nothing at the catalog until it joins anew."""
+    from catalog.client.command import call
+
+    call(http_addr, token_file, lambda c: c.linkspan.withdraw(node))
+    click.echo(f"Withdrawn: {node}. Certificates that it holds for services live on until they expire: revoke them.")

@@ -20,11 +20,15 @@ class CallerKind(enum.StrEnum):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a node may ask for beyond itself: leaves of services (`*`: of any), and of its network's mesh gateway."""
+    """What a node may ask for beyond itself: leaves of services (`*`: of any), and of its network's mesh gateway.
+
+    `withdrawn`: the operator took it back; the node's certificate opens nothing until it joins anew.
+    """
 
     services: tuple[str, ...] = ()
     gateway: bool = False
     network: str = ""
+    withdrawn: bool = False
 
     def allows_service(self, service: str) -> bool:
         """Whether the node may hold that service's certificates."""

@@ -137,6 +137,11 @@ def grant_change(node: str, grant: Grant) -> PutRecord:
     return PutRecord(GRANT_TABLE, node, msgspec.json.encode(grant))
 
 
+def withdraw_change(node: str) -> PutRecord:
+    """The change that takes back what a node was granted. A mark, since a node without a record is merely unknown."""
+    return grant_change(node, Grant(withdrawn=True))
+
+
 def read_grant(record: Record | None) -> Grant | None:
     """The grant that a record keeps; None, which grants nothing, if there is none or it cannot be read."""
     if record is None:
@@ -145,6 +150,19 @@ def read_grant(record: Record | None) -> Grant | None:
         return msgspec.json.decode(record.value, type=Grant)
     except msgspec.DecodeError:
         return None
+
+
+def tokens_of(records: list[Record], node: str) -> list[DeleteRecord]:
+    """The changes that remove the unused join tokens of a node."""
+    gone = []
+    for record in records:
+        try:
+            token = msgspec.json.decode(record.value, type=JoinToken)
+        except msgspec.DecodeError:
+            continue
+        if token.node == node:
+            gone.append(DeleteRecord(JOIN_TABLE, record.key))
+    return gone
 
 
 def expired_tokens(records: list[Record], now_s: float) -> list[DeleteRecord]:

@@ -12,6 +12,7 @@ from catalog.api.gate import Gate
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
 from catalog.api.http.endpoint import Endpoint, Method, send_answer
+from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
@@ -36,6 +37,7 @@ def routes(api: Api) -> list[BaseRoute]:
         RootEndpoints(api),
         SyncEndpoints(api),
         IdentityEndpoints(api),
+        RevocationEndpoints(api),
     )
     return [route for family in families for route in family_routes(api.gate, family.paths())]
 

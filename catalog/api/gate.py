@@ -86,7 +86,10 @@ class Gate:
                 identity = check_peer(connection.certificate, self._roots(), self._epoch())
             except PeerRefusedError as error:
                 raise PermissionDeniedError(f"Permission denied: {error.reason}") from error
-            caller = caller_of(identity, read_grant(self._state.record(GRANT_TABLE, identity.name)))
+            grant = read_grant(self._state.record(GRANT_TABLE, identity.name))
+            caller = caller_of(identity, grant)
+            if caller.grant.withdrawn:
+                raise PermissionDeniedError(f"Permission denied: {caller} was withdrawn: join it anew with a new token")
         if token:
             if not is_operator_token(token, self._state.record(OPERATOR_TABLE, OPERATOR_KEY)):
                 raise PermissionDeniedError("ACL not found")  # Consul's words for a token that it does not know

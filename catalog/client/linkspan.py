@@ -6,6 +6,7 @@ Exact intentions are here too: python-consul2 is older than Consul's `/connect/i
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from consul.base import CB
 
@@ -50,6 +51,16 @@ class Linkspan:
         return self._http.post(
             CB.json(allow_404=False), "/v1/linkspan/token", data=json.dumps(body), headers=self._headers(token)
         )
+
+    def revoke(self, serial: str, token: str | None = None) -> Awaitable[bool]:
+        """Revoke the certificate with that serial number (hexadecimal)."""
+        path = f"/v1/linkspan/revoke/{quote(serial, safe='')}"
+        return self._http.put(CB.json(allow_404=False), path, headers=self._headers(token))
+
+    def withdraw(self, node: str, token: str | None = None) -> Awaitable[dict[str, Any]]:
+        """Withdraw what a node was granted and its unused join tokens; `NotFound` if it has neither."""
+        path = f"/v1/linkspan/grant/{quote(node, safe='')}"
+        return self._http.delete(CB.json(allow_404=False), path, headers=self._headers(token))
 
     def put_intention(
         self, source: str, destination: str, body: Mapping[str, Any], token: str | None = None

@@ -150,6 +150,17 @@ async def test_a_revoked_certificate_is_refused_at_its_next_request(guarded: Sit
         assert (answer.status_code, "revoked" in answer.text) == (403, True)
 
 
+async def test_a_withdrawn_nodes_certificate_opens_nothing(guarded: Site) -> None:
+    """Neither leaves nor registrations, until it joins anew."""
+    await guarded.engine.submit(grant_change("vm1", Grant(("web",))))
+    async with guarded.member(await guarded.leaf(Kind.NODE, "vm1")) as client:
+        await guarded.request("DELETE", "/v1/linkspan/grant/vm1", headers=guarded.as_operator())
+        leaf = await send(client, "POST", "/v1/linkspan/leaf", {"csr_pem": guarded.csr(Kind.NODE, "vm1")})
+        register = await send(client, "PUT", "/v1/catalog/register", REGISTER)
+        assert (leaf.status_code, register.status_code, "withdrawn" in register.text) == (403, 403, True)
+        assert (await send(client, "DELETE", "/v1/linkspan/grant/vm2")).status_code == 403
+
+
 async def test_foreign_certificates_fail_the_handshake(guarded: Site) -> None:
     """Another authority's, whatever the names in it; our own's for another trust domain; and TLS below 1.3."""
     stranger = OtherAuthority("test.consul").leaf("spiffe://test.consul/agent/client/dc/dc1/id/vm1")

@@ -97,3 +97,18 @@ def test_a_secret_is_never_an_argument() -> None:
     """No option takes a token's text: every process of the machine can read arguments."""
     options = [name for parameter in token.commands["create"].params for name in parameter.opts]
     assert "--token" not in options
+
+
+async def test_the_operator_revokes_and_withdraws(tmp_path: Path) -> None:
+    """Both need the operator's token; a withdrawal without a node to it says so."""
+    async with open_site() as site:
+        secret = tmp_path / "operator.token"
+        secret.write_text(site.operator_token)
+        with_token = ("--token-file", str(secret))
+        refused = await invoke(site.address, "revoke", "--serial", "a1")
+        done = await invoke(site.address, "revoke", "--serial", "A1", *with_token)
+        unknown = await invoke(site.address, "withdraw", "--node", "vm1", *with_token)
+        await invoke(site.address, "create", "--node", "vm1", *with_token)
+        withdrawn = await invoke(site.address, "withdraw", "--node", "vm1", *with_token)
+    assert [one.exit_code for one in (refused, done, unknown, withdrawn)] == [1, 0, 1, 0]
+    assert "Permission denied" in refused.output

@@ -2,6 +2,7 @@
 
 from catalog.api.app import routes
 from catalog.api.gate import Judge, Right
+from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
@@ -18,6 +19,7 @@ FAMILIES = (
     HealthEndpoints,
     IdentityEndpoints,
     IntentionEndpoints,
+    RevocationEndpoints,
     RootEndpoints,
     StatusEndpoints,
     SyncEndpoints,
