@@ -22,6 +22,7 @@ from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, request_bl
 from mesh.proxy.http.origin import OriginConnection, OriginPool
 from mesh.proxy.link import NOBODY, Link
 from mesh.proxy.outbound.directory import Directory, Service
+from mesh.proxy.outbound.fate import judge_reset, retry_after_s
 from mesh.proxy.record import ALLOW, DENY, MALFORMED, Pair, Recorder
 from mesh.proxy.settings import Limits, Timeouts
 from mesh.transport.ring import Ring
@@ -34,12 +35,6 @@ from mesh.wire.trunk_frames import MAX_TIMEOUT_MS, Code, TrunkError, decode_fiel
 _BACK_OFF_S = (0.025, 0.25)
 _spread = Random()  # noqa: S311 - spreads load, keeps no secret
 random, uniform = _spread.random, _spread.uniform
-
-_FATES = {
-    Code.REFUSED: Fate.REFUSED_STREAM,
-    Code.UNREACHABLE: Fate.CONNECT_FAILURE,
-    Code.TIMEOUT: Fate.TIMEOUT,
-}
 
 
 class Calling(Protocol):
@@ -97,8 +92,6 @@ class OutboundExchange(msgspec.Struct, eq=False):
     decision: str = ALLOW
     endpoint: str = ""
     error: str = ""
-
-    # -- attempts --
 
     def attempt(self) -> None:
         """Send the request to the best instance now."""
@@ -380,8 +373,7 @@ class OutboundExchange(msgspec.Struct, eq=False):
             else:
                 self._answer(403, "denied by policy", "denied by policy")
             return
-        fate = _FATES.get(code, Fate.RESET)  # type: ignore[call-overload]
-        status = {Fate.TIMEOUT: 504, Fate.CONNECT_FAILURE: 503, Fate.REFUSED_STREAM: 503}.get(fate, 502)
+        fate, status = judge_reset(code)
         self._failed(fate, status, f"the peer reset the stream ({code})")
 
     def on_room(self) -> None:
@@ -389,8 +381,6 @@ class OutboundExchange(msgspec.Struct, eq=False):
 
     def on_origin_room(self) -> None:
         self._client.read_on()
-
-    # -- the answer --
 
     def on_answer_whole(self, form: AnswerForm, body: Bytes) -> None:
         if form.status >= 500 or form.is_interim or self._leg.response_edits or self._form.upgrade:
@@ -405,7 +395,7 @@ class OutboundExchange(msgspec.Struct, eq=False):
             now_s = calling.ring.now_s
             rtt_s = now_s - self._attempt_s
             candidate.load.finished(
-                now_s, penalised_rtt_s(status, rtt_s, _retry_after_s(form)) if status == 429 else rtt_s
+                now_s, penalised_rtt_s(status, rtt_s, retry_after_s(form.fields)) if status == 429 else rtt_s
             )
             if candidate.consecutive:
                 calling.directory.failed(candidate, self._leg.target.service, now_s, failed=False)
@@ -429,7 +419,8 @@ class OutboundExchange(msgspec.Struct, eq=False):
         if candidate is not None:
             rtt_s = now_s - self._attempt_s
             self._settle(
-                penalised_rtt_s(status, rtt_s, _retry_after_s(form)) if status in {429, 503} else rtt_s, failed=False
+                penalised_rtt_s(status, rtt_s, retry_after_s(form.fields)) if status in {429, 503} else rtt_s,
+                failed=False,
             )
             if failed or candidate.consecutive:
                 calling.directory.failed(candidate, self._leg.target.service, now_s, failed=failed)
@@ -505,10 +496,3 @@ class OutboundExchange(msgspec.Struct, eq=False):
     def _record(self) -> None:
         if self._calling.live.pop(self, self) is None:
             self._calling.recorder.request(self)
-
-
-def _retry_after_s(form: AnswerForm) -> float | None:
-    for name, value in form.fields:
-        if name == b"retry-after" and value.isdigit() and len(value) < 10:
-            return float(value)
-    return None
