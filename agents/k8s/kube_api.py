@@ -117,10 +117,13 @@ class Listing:
                     stream.stop()
                     nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            # One failure is the reader's own, and it catches it by its class; more than one is a bug and stays whole.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            # A failed watch is the reader's, who catches it by its class. Beside a cancellation it matters to nobody any more,
+            # and anything else is a bug: those go on as they are.
+            failed, rest = group.split((GoneError, UnavailableError))
+            if rest is not None:
+                raise rest from None
+            assert failed is not None
+            raise failed.exceptions[0] from None
 
 
 async def _events(receive: trio.MemoryReceiveChannel[Json | Exception]) -> AsyncGenerator[Json, None]:

@@ -148,3 +148,14 @@ async def test_leaving_a_watch_ends_its_thread(tmp_path: Path) -> None:
                 async for _ in events:
                     break
     assert threading.active_count() <= before + 1  # trio keeps an idle worker
+
+
+async def test_a_failure_beside_a_cancellation_is_a_cancellation(tmp_path: Path) -> None:
+    """A watch that fails in the moment in which its agent is told to stop does not bring the agent down."""
+    with kube(tmp_path) as api:
+        for path in ("/broken", "/gone", "/cut"):
+            with trio.CancelScope() as scope:
+                async with Listing(api, path).watch("1"):
+                    scope.cancel()
+                    raise UnavailableError("at the same moment")
+            assert scope.cancelled_caught or scope.cancel_called
