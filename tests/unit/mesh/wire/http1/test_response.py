@@ -166,12 +166,11 @@ def test_what_follows_a_switch_of_protocols_belongs_to_the_tunnel() -> None:
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
     ],
 )
-@pytest.mark.parametrize("cut", [False, True])
-def test_malformed_answers_are_the_applications_error(data: bytes, cut: bool) -> None:
-    """Each is a 502 and the reader is deaf after it."""
-    if cut and len(data) > 10_000:
-        pytest.skip("the same path, slowly")
-    assert plain(read(data, cut=cut))[-1] == 502
+def test_malformed_answers_are_the_applications_error(data: bytes) -> None:
+    """Each is a 502 and the reader is deaf after it, read whole or (but for the endless one) byte by byte."""
+    assert plain(read(data, cut=False))[-1] == 502
+    if len(data) <= 10_000:
+        assert plain(read(data, cut=True))[-1] == 502
 
 
 def test_distinct_heads_are_remembered_within_bounds_however_their_bytes_are_spread() -> None:
