@@ -110,7 +110,7 @@ async def test_a_stop_is_graceful_and_told(tmp_path: Path) -> None:
         supervisor.bind(str(tmp_path / "notify"))
         supervisor.settimeout(5)
         async with catalog_process(tmp_path / "data", NOTIFY_SOCKET=str(tmp_path / "notify")) as (process, url):
-            assert await trio.to_thread.run_sync(supervisor.recv, 100) == b"READY=1"
+            assert await trio.to_thread.run_sync(supervisor.recv, 100) == b"READY=1\nSTATUS=serving"
             answers: list[int] = []
 
             async def wait() -> None:
@@ -126,6 +126,6 @@ async def test_a_stop_is_graceful_and_told(tmp_path: Path) -> None:
                     process.terminate()
                     assert await process.wait() == 0
             assert answers == [200]
-            assert supervisor.recv(100) == b"STOPPING=1"
+            assert supervisor.recv(100) == b"STOPPING=1\nSTATUS=draining"
     async with catalog_process(tmp_path / "data"):
         pass
