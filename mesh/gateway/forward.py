@@ -13,7 +13,7 @@ import enum
 import msgspec
 
 from mesh.decide.reach import Hop, wan_hop
-from mesh.model.endpoint import Endpoint, EndpointSet, Export, Health, NetworkEntry
+from mesh.model.endpoint import Endpoint, EndpointSet, Export, Health, NetworkEntry, instance_label
 from mesh.model.identity import parse_service_sni, server_sni
 from mesh.model.snapshot import Snapshot
 from mesh.sync.join import JOIN_SERVER_NAME
@@ -97,7 +97,7 @@ def _into_own_network(service: str, subset: str, snapshot: Snapshot) -> Forward 
     hops = tuple(
         Hop(endpoint.address, endpoint.port)
         for endpoint in endpoints
-        if endpoint.network == own and (not subset or subset in endpoint.subsets)
+        if endpoint.network == own and (not subset or subset in endpoint.subsets or subset == instance_label(endpoint))
     )
     return Forward(service, hops) if hops else Dropped(Reason.NO_ENDPOINT)
 

@@ -5,6 +5,7 @@ speaks mutual TLS on its own. Values only.
 """
 
 import enum
+import hashlib
 
 import msgspec
 
@@ -35,6 +36,15 @@ class Endpoint(msgspec.Struct, frozen=True):
     subsets: tuple[str, ...] = ()
     lan_address: str = ""
     lan_port: int = 0
+
+
+def instance_label(endpoint: Endpoint) -> str:
+    """The label that names one instance in the subset's place of a server name, so that a gateway leads to just that one.
+
+    A retry, an ejection and a latency belong to an instance: without it, what is dialled through a gateway could be any.
+    """
+    digest = hashlib.sha256(f"{endpoint.node}\0{endpoint.instance}".encode()).hexdigest()
+    return f"i-{digest[:16]}"
 
 
 class EndpointSet(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import ssl
 from mesh.decide.reach import GatewayMode, reach
 from mesh.identity.peer import PeerRefusedError, explain_handshake_failure, inspect_peer
 from mesh.model.chain import Target
-from mesh.model.endpoint import Endpoint
+from mesh.model.endpoint import Endpoint, instance_label
 from mesh.model.identity import service_id, service_sni
 from mesh.model.snapshot import Snapshot
 from mesh.proxy.parts import Parts
@@ -52,7 +52,9 @@ class Dialler:
             raise UnreachableError(f"no gateway to network {endpoint.network} is known")
         hop = random.choice(hops)  # noqa: S311 - spreads load, keeps no secret
         datacenter = target.datacenter or local.datacenter
-        sni = service_sni(target.service, datacenter, local.trust_domain, target.subset)
+        # A gateway must lead to the very instance that was picked, not to any of its service.
+        which = target.subset if self.is_local(endpoint) else instance_label(endpoint)
+        sni = service_sni(target.service, datacenter, local.trust_domain, which)
         timeouts = parts.timeouts
         try:
             sock = await dial_tcp(hop.address, hop.port, timeout_s=target.connect_timeout_s or timeouts.connect_s)

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from mesh.decide.reach import Hop
 from mesh.gateway.forward import CATALOG, Dropped, Forward, Reason, Side, decide_forward, order_hops
-from mesh.model.endpoint import Endpoint, EndpointSet, Export, ExportSet, Health, NetworkEntry, NetworkMap
+from mesh.model.endpoint import (
+    Endpoint,
+    EndpointSet,
+    Export,
+    ExportSet,
+    Health,
+    NetworkEntry,
+    NetworkMap,
+    instance_label,
+)
 from mesh.model.identity import server_sni, service_sni
 from mesh.model.snapshot import Local, MeshSettings, Snapshot
 
@@ -72,6 +81,9 @@ def sni(service: str, subset: str = "", dc: str = DC, td: str = TD) -> str:
         (Side.WAN, sni("web"), Forward("web", WEB)),
         (Side.WAN, sni("web", "v2"), Forward("web", WEB[1:])),
         (Side.WAN, sni("web", "v9"), Dropped(Reason.NO_ENDPOINT)),
+        # The very instance that a caller picked, and no other when it is gone.
+        (Side.WAN, sni("web", instance_label(instance("web", 2, "vm"))), Forward("web", WEB[1:])),
+        (Side.WAN, sni("web", instance_label(instance("web", 99, "vm"))), Dropped(Reason.NO_ENDPOINT)),
         (Side.WAN, sni("down"), Dropped(Reason.NO_ENDPOINT)),
         (Side.WAN, sni("inner"), Dropped(Reason.NOT_EXPORTED)),
         (Side.WAN, sni("hidden"), Dropped(Reason.NOT_EXPORTED)),
