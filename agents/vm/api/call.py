@@ -150,7 +150,7 @@ async def _guarded(handler: Handler, call: Call) -> Answer:
         return text_answer(str(error), error.status)
     except DefinitionError as error:
         return text_answer(f"Invalid definition: {error}", 400)
-    except Exception:
+    except Exception:  # the request's root: one that fails unforeseen is logged and answered 500, the agent lives
         log.exception("%s %s failed", call.method, call.target.partition("?")[0])
         return text_answer("internal error: see the agent's log", 500)
 

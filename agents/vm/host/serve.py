@@ -133,7 +133,7 @@ async def serve(
         try:
             with trio.CancelScope() as scope:
                 await handler()(cast("Any", _EndsWithItsPeer(stream, scope)))
-        except Exception:
+        except Exception:  # the connection's root: one that fails unforeseen is logged and closed, the others live
             log.exception("a connection failed")
         finally:
             live.discard(stream)

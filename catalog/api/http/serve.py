@@ -211,7 +211,7 @@ class Server:
                 await self._handle(stream, Connection(loopback=True))
             else:
                 await self._secure(listener.tls, stream, peer)
-        except Exception:
+        except Exception:  # the connection's root: one that fails unforeseen is logged and closed, the others live
             logger.exception("connection of %s failed", peer)
         finally:
             self._streams.discard(stream)
