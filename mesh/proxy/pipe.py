@@ -15,7 +15,7 @@ from mesh.wire.trunk_events import Bytes, Headed, Stream
 from mesh.wire.trunk_frames import HEADER_BYTES, MAX_PAYLOAD_BYTES, Code
 from mesh.wire.trunk_outbox import FRAME_BYTES
 
-_READ_FRAMES = 4
+_READ_FRAMES = 8
 _READ_BYTES = _READ_FRAMES * MAX_PAYLOAD_BYTES
 """Whole frames, each of which is a whole TLS record."""
 _MUCH_BYTES = 32 * 1024
