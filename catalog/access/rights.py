@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from catalog.access.authorizer import EVERYTHING, NOTHING, Access, Authorizer, Resource
 from catalog.access.callers import Caller, CallerKind
 
 
@@ -93,3 +94,31 @@ def may(caller: Caller, verb: Verb, what: str = "") -> Verdict:
         return ALLOWED
     aim = f" {what[:120]!r}" if what else ""
     return Verdict(allowed=False, reason=f"Permission denied: {caller} may not {verb}{aim}")
+
+
+_PUBLIC = frozenset({Resource.INTENTION, Resource.MESH, Resource.NODE, Resource.SERVICE})
+
+
+class _Reader:
+    """Reads what describes the mesh, as the table above says of its caller; writes nothing, and no key, session or token."""
+
+    accessor = ""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def allows(self, resource: Resource, name: str, access: Access) -> bool:  # noqa: ARG002 - all names alike
+        return resource in _PUBLIC and access is not Access.WRITE
+
+    def allows_all(self, resource: Resource, prefix: str, access: Access) -> bool:
+        return self.allows(resource, prefix, access)
+
+    def __str__(self) -> str:
+        return str(self._caller)
+
+
+def authorizer_of(caller: Caller) -> Authorizer:
+    """The rights of a caller that is known by its certificate, or not at all."""
+    if caller.kind is CallerKind.OPERATOR:
+        return EVERYTHING
+    return _Reader(caller) if Verb.READ in _TABLE[caller.kind] and may(caller, Verb.READ, "catalog") else NOTHING

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from catalog.access.authorizer import Authorizer
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
-from catalog.access.rights import Verb, may
+from catalog.access.rights import Verb, authorizer_of, may
 from catalog.access.tokens import GRANT_TABLE, OPERATOR_KEY, OPERATOR_TABLE, is_operator_token, read_grant
 from catalog.api.http.connection import connection_of
 from catalog.api.http.disconnect import Scope
@@ -95,6 +96,10 @@ class Gate:
                 raise PermissionDeniedError("ACL not found")  # Consul's words for a token that it does not know
             caller = OPERATOR
         return caller
+
+    def authorizer(self, caller: Caller) -> Authorizer:
+        """What the endpoints ask of a caller's rights."""
+        return authorizer_of(caller)
 
     def admit(self, caller: Caller | None, right: Right) -> Caller:
         """Let a caller through to a method's handler, or refuse it.

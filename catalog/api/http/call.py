@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import msgspec
 import trio
 
+from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource, refusal_text
 from catalog.access.callers import Caller
 from catalog.api.http.disconnect import Receive, Scope
-from catalog.api.http.errors import BodyTooLargeError, RequestTimeoutError
+from catalog.api.http.errors import BodyTooLargeError, PermissionDeniedError, RequestTimeoutError
 from catalog.api.http.query import Query
 
 BODY_TIMEOUT_S = 30.0
@@ -28,6 +29,25 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes
     caller: Caller
     peer: str = ""
+    authorizer: Authorizer = NOTHING
+
+    def require(self, resource: Resource, name: str, access: Access) -> None:
+        """Go on only if the caller may.
+
+        Raises:
+            PermissionDeniedError: it may not.
+        """
+        if not self.authorizer.allows(resource, name, access):
+            raise PermissionDeniedError(refusal_text(self.authorizer, resource, name, access))
+
+    def require_all(self, resource: Resource, prefix: str, access: Access) -> None:
+        """Go on only if the caller may for every name that begins with `prefix`.
+
+        Raises:
+            PermissionDeniedError: it may not.
+        """
+        if not self.authorizer.allows_all(resource, prefix, access):
+            raise PermissionDeniedError(refusal_text(self.authorizer, resource, prefix, access))
 
 
 def read_headers(scope: Scope) -> dict[str, str]:

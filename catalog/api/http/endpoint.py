@@ -89,6 +89,7 @@ class Endpoint:
             body=body,
             caller=caller,
             peer=client[0] if client else "",
+            authorizer=self._gate.authorizer(caller),
         )
         return await method.handler(call)
 
