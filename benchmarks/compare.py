@@ -24,7 +24,10 @@ OUT = Path(__file__).resolve().parent / "out"
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of work. `bar_haproxy` and `bar_envoy` are the ratios that we hold ourselves to; None asks nothing."""
+    """One kind of work. `bar_haproxy` and `bar_envoy` are the ratios that we hold ourselves to; None asks nothing.
+
+    `safe`: each peer as it comes, a new client apart from the connections of others where that is its default.
+    """
 
     name: str
     unit: str
@@ -32,6 +35,7 @@ class Case:
     connections: int
     path: str = "/"
     close: bool = False
+    safe: bool = False
     bar_haproxy: float | None = None
     bar_envoy: float | None = None
 
@@ -44,7 +48,8 @@ CASES = (
     Case("L4, 16 connections", "us/request", l7=False, connections=16),
     Case("L4, 1 connection", "us/request", l7=False, connections=1),
     Case("L4 bulk, 2 connections", "us/MiB", l7=False, connections=2, path="/big", bar_haproxy=1.1),
-    Case("L7 new client connection", "us/connection", l7=True, connections=8, close=True, bar_haproxy=0.4),
+    Case("L7 new client connection", "us/connection", l7=True, connections=8, close=True, safe=True, bar_haproxy=0.4),
+    Case("L7 new client connection, reuse always", "us/connection", l7=True, connections=8, close=True),
     Case("L4 new client connection", "us/connection", l7=False, connections=8, close=True, bar_haproxy=0.4),
 )
 
@@ -63,6 +68,8 @@ class Sample:
 def one_round(case: Case, peer: peers.Peer, seconds: float) -> Sample:
     """Load the peer once and divide the CPU time it took by the work it did."""
     port = peer.l7_port if case.l7 else peer.l4_port
+    if case.safe and peer.safe_port:
+        port = peer.safe_port
     headers = ("Connection: close",) if case.close else ()
     before = sum(measure.cpu_s(pid) for pid in peer.pids)
     load = measure.wrk(f"http://127.0.0.1:{port}{case.path}", case.connections, seconds, *headers)

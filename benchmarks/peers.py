@@ -23,12 +23,17 @@ BIG_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Peer:
-    """One proxy pair under test: the ports that its L4 and L7 front listens on, and the process trees to account."""
+    """One proxy pair under test: the ports that its L4 and L7 front listens on, and the process trees to account.
+
+    `safe_port`, where it differs: the L7 front that keeps a new client apart from the connections of others, if the proxy
+    does so unless told otherwise. HAProxy does (`http-reuse safe`); on its `l7_port` it is told to share all (`always`).
+    """
 
     name: str
     l4_port: int
     l7_port: int
     pids: tuple[int, ...]
+    safe_port: int = 0
 
 
 def wait_listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 20.0) -> None:
@@ -92,11 +97,11 @@ def linkspan(folder: Path) -> Iterator[Peer]:
         yield Peer("linkspan", 9701, 9702, (process.pid,))
 
 
-def _haproxy(folder: Path, mode: str, out: int, inbound: int) -> str:
-    reuse = "  option http-keep-alive\n  http-reuse always\n" if mode == "http" else ""
+def _haproxy(folder: Path, mode: str, out: int, inbound: int, reuse: str = "safe") -> str:
+    keep = f"  option http-keep-alive\n  http-reuse {reuse}\n" if mode == "http" else ""
     return (
         "global\n  maxconn 4000\n  nbthread 1\n"
-        f"defaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n{reuse}"
+        f"defaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n{keep}"
         f"frontend out\n  bind 127.0.0.1:{out}\n  default_backend remote\n"
         f"backend remote\n  server r 127.0.0.1:{inbound} ssl verify required ca-file {folder}/ca.crt crt {folder}/web.pem sni str(api) ssl-min-ver TLSv1.3\n"
         f"frontend inb\n  bind 127.0.0.1:{inbound} ssl crt {folder}/api.pem ca-file {folder}/ca.crt verify required ssl-min-ver TLSv1.3\n"
@@ -106,14 +111,19 @@ def _haproxy(folder: Path, mode: str, out: int, inbound: int) -> str:
 
 @contextlib.contextmanager
 def haproxy(folder: Path) -> Iterator[Peer]:
-    """HAProxy, one process with one thread for L4 and one for L7."""
-    (folder / "l4.cfg").write_text(_haproxy(folder, "tcp", 9101, 9102))
-    (folder / "l7.cfg").write_text(_haproxy(folder, "http", 9201, 9202))
-    with (
-        running(["haproxy", "-db", "-f", f"{folder}/l4.cfg"], folder / "haproxy-l4.log", 9101, 9102) as l4,
-        running(["haproxy", "-db", "-f", f"{folder}/l7.cfg"], folder / "haproxy-l7.log", 9201, 9202) as l7,
-    ):
-        yield Peer("haproxy", 9101, 9201, (l4.pid, l7.pid))
+    """HAProxy, one process with one thread for L4, one for L7, and one for L7 with its default of reuse."""
+    configs = {
+        "l4": (_haproxy(folder, "tcp", 9101, 9102), 9101, 9102),
+        "l7": (_haproxy(folder, "http", 9201, 9202, "always"), 9201, 9202),
+        "l7-safe": (_haproxy(folder, "http", 9301, 9302), 9301, 9302),
+    }
+    with contextlib.ExitStack() as stack:
+        pids = []
+        for name, (text, out, inbound) in configs.items():
+            (folder / f"{name}.cfg").write_text(text)
+            command = ["haproxy", "-db", "-f", f"{folder}/{name}.cfg"]
+            pids.append(stack.enter_context(running(command, folder / f"haproxy-{name}.log", out, inbound)).pid)
+        yield Peer("haproxy", 9101, 9201, tuple(pids), safe_port=9301)
 
 
 _TYPE = "type.googleapis.com/envoy.extensions"
