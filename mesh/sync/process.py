@@ -157,11 +157,14 @@ def run_process(hosting: Hosting, local: Local, main: Callable[[Process, trio.Nu
         click.ClickException: it could not start; one line that says why.
     """
     set_up_log(os.environ)
+    text = ""
     try:
         process = Process(hosting, local, os.environ)
         trio.run(process.run, main)
     except* OSError as group:
-        raise click.ClickException(_first_text(group)) from None
+        text = _first_text(group)
+    if text:  # raised here, for Python before 3.11.4 wraps what is raised in an `except*`
+        raise click.ClickException(text)
 
 
 def _first_text(group: BaseExceptionGroup[OSError]) -> str:
