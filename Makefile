@@ -1,6 +1,8 @@
 # The workshop in one place. `make help` lists it.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# The distribution's interpreter first: its optimised build spends some 10 % less on a request than a plain build of one's own.
+PYTHON ?= $(shell for python in /usr/bin/python3.1[1-9] python3.11 python3.12 python3.13 python3; do \
+  "$$python" -c 'import sys, ensurepip, sqlite3, ssl; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
