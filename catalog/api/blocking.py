@@ -16,6 +16,7 @@ from catalog.api.http.answer import Answer, Meta, json_answer
 from catalog.api.http.call import Call
 from catalog.api.http.errors import RefusedError
 from catalog.compile.filter import Filter, FilterError, parse_filter
+from catalog.compile.selectors import Field
 from catalog.state.index import Topic
 from catalog.state.state import State
 
@@ -105,10 +106,19 @@ async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = 
 
 
 async def answer_read(
-    parking: Parking, call: Call, read: Read, *, streaming: bool = False, quiet: bool = False
+    parking: Parking,
+    call: Call,
+    read: Read,
+    *,
+    streaming: bool = False,
+    quiet: bool = False,
+    fields: Field | None = None,
 ) -> Answer:
-    """The answer to a read: blocking, filtered, with the headers that say what it rests on."""
-    keep = filter_of(call)
+    """The answer to a read: blocking, filtered, with the headers that say what it rests on.
+
+    `fields` are those that `?filter=` may ask about (`catalog.compile.selectors`).
+    """
+    keep = filter_of(call, fields)
     found = await settle(parking, call, read, streaming=streaming, quiet=quiet)
     index = parking.state.index_of(*found.topics)
     streamed = streaming and call.query.index > 0
@@ -122,14 +132,14 @@ async def answer_read(
     return json_answer(value, meta, pretty=call.query.pretty)
 
 
-def filter_of(call: Call) -> Filter:
-    """The call's `?filter=`.
+def filter_of(call: Call, fields: Field | None = None) -> Filter:
+    """The call's `?filter=`, over objects with these `fields`.
 
     Raises:
-        RefusedError: it cannot be read (Consul answers 500 to a bad filter).
+        RefusedError: it cannot be read, or asks about what is no field (Consul answers 500 to a bad filter).
     """
     try:
-        return parse_filter(call.query.filter)
+        return parse_filter(call.query.filter, fields)
     except FilterError as error:
         raise RefusedError(f"Failed to create boolean expression evaluator: {error}") from error
 

@@ -19,6 +19,7 @@ from catalog.api.v1.registration import DeregisterBody, RegisterBody
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
 from catalog.api.v1.shapes import Json, catalog_service_json, node_json, service_json
 from catalog.api.v1.sync import LEASE_TTL_S
+from catalog.compile.selectors import CATALOG_SERVICE, NODE, SERVICE
 from catalog.state.records import ServiceInstance
 from catalog.state.state import State
 
@@ -80,11 +81,11 @@ class CatalogEndpoints:
                 [node_json(node) for node in nearest_first(call.query, nodes, lambda node: node.node)], (("nodes",),)
             )
 
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, fields=NODE)
 
     async def services(self, call: Call) -> Answer:
         """Every service with all of its tags."""
-        keep = filter_of(call)
+        keep = filter_of(call, CATALOG_SERVICE)
 
         def read(state: State) -> Found:
             if not keep.text and not call.query.node_meta:
@@ -101,13 +102,13 @@ class CatalogEndpoints:
         """The instances of a service, each with its node's fields."""
         name = call.path["name"]
         read = lambda state: Found(self._rows(state, call, state.service(name)), (("instances", name),))  # noqa: E731
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, fields=CATALOG_SERVICE)
 
     async def connect(self, call: Call) -> Answer:
         """The instances that mesh callers of a service dial."""
         name = call.path["name"]
         read = lambda state: Found(self._rows(state, call, state.connect(name)), (("connect", name),))  # noqa: E731
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, fields=CATALOG_SERVICE)
 
     async def node(self, call: Call) -> Answer:
         """A node and its instances by ID; null if there is none."""
@@ -118,7 +119,7 @@ class CatalogEndpoints:
         return await self._node_read(call, by_id=False)
 
     async def _node_read(self, call: Call, *, by_id: bool) -> Answer:
-        name, keep = call.path["name"], filter_of(call)
+        name, keep = call.path["name"], filter_of(call, SERVICE)
 
         def read(state: State) -> Found:
             node = state.node(name)

@@ -12,6 +12,7 @@ from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
 from catalog.api.v1.shapes import Json, check_json, health_json
+from catalog.compile.selectors import CHECK, HEALTH
 from catalog.state.index import Topic
 from catalog.state.records import Check, ServiceInstance
 from catalog.state.state import State
@@ -72,7 +73,7 @@ class HealthEndpoints:
             return Found(self._shown(state, call, rows(state)), (topic,))
 
         # Consul streams these (no jitter), but sorts by distance only without the stream.
-        return await answer_read(self._api.parking, call, read, streaming=not call.query.near)
+        return await answer_read(self._api.parking, call, read, streaming=not call.query.near, fields=HEALTH)
 
     def _shown(self, state: State, call: Call, instances: Iterable[ServiceInstance]) -> list[Json]:
         passing = call.query.flag("passing")
@@ -94,4 +95,4 @@ class HealthEndpoints:
             near = nearest_first(call.query, checks, lambda check: check.node)
             return Found([check_json(check) for check in near], (("checks",),))
 
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, fields=CHECK)

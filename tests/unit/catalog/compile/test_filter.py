@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.compile.filter import MAX_DEPTH, MAX_LENGTH, FilterError, parse_filter
+from catalog.compile.selectors import CATALOG_SERVICE, CHECK, HEALTH, INTENTION, NODE, SERVICE, Field
 
 ITEM: dict[str, Any] = {
     "Node": {"Node": "n1", "Datacenter": "dc1", "Meta": {"linkspan-network": "vm-paris"}, "Nothing": None},
@@ -128,6 +129,72 @@ def test_wrong_type(text: str) -> None:
         parse_filter(text)(ITEM)
 
 
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("Checks.Status == critical", True),
+        ("Checks.Status == warning", False),
+        ("Checks.Status != passing", True),
+        ("Checks.Status not matches `^(passing|critical)$`", False),
+        ("not Checks.Status == passing", False),
+        ("None.Status != passing", False),
+    ],
+)
+def test_items_of_a_list(text: str, holds: bool) -> None:
+    """A list on the way is asked item by item, and one suffices, also for a negated operator; `not` is about all."""
+    assert parse_filter(text)(ITEM) is holds
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "refused"),
+    [
+        ("Service.Nope == x", HEALTH, 'Selector "Service.Nope" is not valid'),
+        ("service.Service == x", HEALTH, 'Selector "service.Service" is not valid'),
+        ("ServiceName.x == x", CATALOG_SERVICE, 'Selector "ServiceName.x" is not valid'),
+        ("Service.Service is empty", HEALTH, 'Invalid match operator "Is Empty" for selector "Service.Service"'),
+        ("Service.Meta.x is empty", HEALTH, 'Invalid match operator "Is Empty" for selector "Service.Meta.x"'),
+        ("Service.Port matches `8`", HEALTH, 'Invalid match operator "Matches"'),
+        ("8 in Service.Port", HEALTH, 'Invalid match operator "In"'),
+        ("Service.Tags == v1", HEALTH, 'Invalid match operator "Equal"'),
+        ("Service.Meta == v1", HEALTH, 'Invalid match operator "Equal"'),
+        ("x in Checks", HEALTH, 'Invalid match operator "In"'),
+        ("Service == x", HEALTH, 'Invalid match operator "Equal"'),
+        ("Service.Port == eighty", HEALTH, "no number"),
+        ("Connect.Native == maybe", SERVICE, "neither true nor false"),
+        ("Meta.a.b == x", NODE, 'Selector "Meta.a.b" is not valid'),
+        ("Service.ServiceTags is empty", CHECK, "is not valid"),
+        ("SourceNam == x", INTENTION, "is not valid"),
+    ],
+)
+def test_selectors_are_those_of_the_listing(text: str, fields: Field, refused: str) -> None:
+    """An unknown field or an operator that does not suit it is refused when the filter is read, in Consul's words."""
+    with pytest.raises(FilterError) as caught:
+        parse_filter(text, fields)
+    assert refused in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "item", "holds"),
+    [
+        ('Service.Meta["a.b"] == dotted', HEALTH, ITEM, True),
+        ('Node.Meta["linkspan-network"] == "vm-paris"', HEALTH, ITEM, True),
+        ("Service.Meta.nope == ``", HEALTH, ITEM, True),
+        ("Service.Kind != `mesh-gateway`", HEALTH, ITEM, True),
+        ("Service.Connect.Native == false", HEALTH, ITEM, True),
+        ("Service.Proxy.LocalServicePort == 0", HEALTH, ITEM, True),
+        ("Service.Proxy.Upstreams is empty", HEALTH, ITEM, True),
+        ("Checks is not empty", HEALTH, ITEM, True),
+        ("Checks.ServiceTags is empty", HEALTH, ITEM, True),
+        ("Service.Proxy.Config.protocol == http", HEALTH, ITEM, False),
+        ("wan in Service.TaggedAddresses", HEALTH, ITEM, False),
+        ("TaggedAddresses.wan.Port == 80", SERVICE, {"TaggedAddresses": {"wan": {"Port": 80}}}, True),
+    ],
+)
+def test_a_listing_answers(text: str, fields: Field, item: dict[str, Any], holds: bool) -> None:
+    """What a row leaves out counts as its kind's empty value."""
+    assert parse_filter(text, fields)(item) is holds
+
+
 def test_bounds() -> None:
     """Length and nesting are bounded; a long flat expression is not nesting."""
     parse_filter("(" * MAX_DEPTH + "A == b" + ")" * MAX_DEPTH)
@@ -176,11 +243,12 @@ _WORDS = st.sampled_from(
 @settings(max_examples=500, deadline=None)
 def test_any_text(text: str) -> None:
     """Any text gives a filter that answers, or a `FilterError`."""
-    try:
-        answer = parse_filter(text)(ITEM)
-    except FilterError:
-        return
-    assert answer in {True, False}
+    for fields in (None, HEALTH):
+        try:
+            answer = parse_filter(text, fields)(ITEM)
+        except FilterError:
+            continue
+        assert answer in {True, False}
 
 
 _TERMS = st.sampled_from([("Service.Service == web", True), ("Service.Port == 1", False), ("v1 in Service.Tags", True)])
