@@ -162,9 +162,14 @@ def token() -> None:
 
 @token.command("create")
 @click.option("--node", required=True, help="Name of the node that may join with it.")
-@click.option("--service", "services", multiple=True, help="A service the node may run ('*': any). Repeatable.")
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    help="A service the node may register and have certificates of ('*': any). Repeatable; without it: none.",
+)
 @click.option("--gateway", is_flag=True, help="The node may run the mesh gateway of its network.")
-@click.option("--network", default="", help="The node's network; needed for a gateway.")
+@click.option("--network", default="", help="The one network the node may be in; needed for a gateway.  [default: any]")
 @click.option("--ttl", default="1h", show_default=True, help="How long the token may be used.")
 @click.option("--server", default="CATALOG:8502", help="The catalog's mesh address, for the printed command.")
 @click.option("--http-addr", envvar=["LINKSPAN_HTTP_ADDR", "CONSUL_HTTP_ADDR"], default=None, help="The catalog's API.")
@@ -177,7 +182,10 @@ def token() -> None:
 )
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def create(**flags: Any) -> None:
-    """Make a one-time join token and print it once, with the command to join by."""
+    """Make a one-time join token and print it once, with the command to join by.
+
+    The node may register and run what the token names, and nothing else. To change that, make another one and join anew.
+    """
     import json
 
     from catalog.client.command import call

@@ -20,15 +20,19 @@ class CallerKind(enum.StrEnum):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """What a node may ask for beyond itself: leaves of services (`*`: of any), and of its network's mesh gateway.
+    """What a node may run beyond itself: services (`*`: any), and the mesh gateway of its network, if it names one.
 
+    It may register those, in `network` alone (empty: in any), and have their leaves.
     `withdrawn`: the operator took it back; the node's certificate opens nothing until it joins anew.
+    `any_service`: a node of a cluster, which registers whatever pods run there and a gateway of its network, and gets no
+    leaf of any: pods join by themselves. Only joining from Kubernetes gives it, no token does.
     """
 
     services: tuple[str, ...] = ()
     gateway: bool = False
     network: str = ""
     withdrawn: bool = False
+    any_service: bool = False
 
     def allows_service(self, service: str) -> bool:
         """Whether the node may hold that service's certificates."""

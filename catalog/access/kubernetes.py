@@ -94,7 +94,7 @@ def check_identity(account: Account, asked: SpiffeId, cluster: Cluster) -> Grant
             raise ReviewRefusedError(
                 f"node {asked.name!r} is not where pod {account.pod!r} runs ({account.node or 'the token does not say'})"
             )
-        return Grant(network=cluster.network)
+        return Grant(network=cluster.network, any_service=True)
     if asked.kind is Kind.GATEWAY and str(account) == cluster.gateway_account:
         if asked.name != cluster.network:
             raise ReviewRefusedError(f"the gateway's network is {cluster.network!r}, not {asked.name!r}")
@@ -121,9 +121,10 @@ def check_not_a_hosts(asked: SpiffeId, kept: Grant | None) -> None:
     Who may name a cluster's nodes must not take over a host of the same name, nor what that host was granted.
 
     Raises:
-        ReviewRefusedError: it is taken: no node of a cluster is granted services or a gateway.
+        ReviewRefusedError: it is taken, and was not withdrawn.
     """
-    if asked.kind is Kind.NODE and kept is not None and (kept.services or kept.gateway):
+    if asked.kind is Kind.NODE and kept is not None and not (kept.any_service or kept.withdrawn):
         raise ReviewRefusedError(
-            f"node {asked.name!r} is a host that joined with a token of its own: give the Kubernetes node another name"
+            f"node {asked.name!r} is a host that joined with a token of its own: give the Kubernetes node another name, "
+            f"or take the host's grant back: linkspan token withdraw --node {asked.name}"
         )

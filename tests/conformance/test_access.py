@@ -78,10 +78,21 @@ async def test_the_mesh_port_asks_for_a_certificate(guarded: Site) -> None:
 
 
 async def test_a_node_reads_all_and_registers_itself_on_a_lease(guarded: Site) -> None:
-    """Under its own name only; what it registers hangs on its lease."""
+    """Under its own name only, and what its grant says; what it registers hangs on its lease."""
+    await guarded.engine.submit(grant_change("vm1", Grant(("web",), network="paris")))
+    here = {**REGISTER, "NodeMeta": {"linkspan-network": "paris"}}
     async with guarded.member(await guarded.leaf(Kind.NODE, "vm1")) as client:
         assert (await send(client, "GET", "/v1/catalog/nodes")).json() == []
-        assert (await send(client, "PUT", "/v1/catalog/register", REGISTER)).text == "true"
+        for service in ({}, {"Service": {"Service": "web"}}):
+            assert (await send(client, "PUT", "/v1/catalog/register", {**here, **service})).text == "true"
+        for refused, lacks in (
+            (REGISTER, "--network default"),
+            ({**here, "Service": {"Service": "db"}}, "--service db"),
+            ({**here, "Service": {"Service": "web", "Meta": {"linkspan-network": "lyon"}}}, "--network lyon"),
+            ({**here, "Service": {"Service": "mesh-gateway", "Kind": "mesh-gateway"}}, "--network paris --gateway"),
+        ):
+            answer = await send(client, "PUT", "/v1/catalog/register", refused)
+            assert (answer.status_code, f"token create --node vm1 {lacks}" in answer.text) == (403, True), answer.text
         other = await send(client, "PUT", "/v1/catalog/register", {**REGISTER, "Node": "vm2"})
         assert (other.status_code, "vm2" in other.text) == (403, True)
         assert (await send(client, "PUT", "/v1/catalog/deregister", {"Node": "vm2"})).status_code == 403
@@ -91,6 +102,7 @@ async def test_a_node_reads_all_and_registers_itself_on_a_lease(guarded: Site) -
         assert (lease.ttl_s, lease.lapsed_at_s) == (LEASE_TTL_S, None)
         (check,) = (await send(client, "GET", "/v1/health/node/vm1")).json()
         assert (check["CheckID"], check["Status"]) == ("serfHealth", "passing")
+        assert (await send(client, "PUT", "/v1/catalog/deregister", {"Node": "vm1", "ServiceID": "web"})).text == "true"
         assert (await send(client, "PUT", "/v1/linkspan/lease/vm1")).text == "true"
         assert (await send(client, "PUT", "/v1/linkspan/lease/vm2")).status_code == 403
 

@@ -14,7 +14,7 @@ import trio
 from agents.vm.local.entries import Change, Topic
 from agents.vm.local.forms import NodeFacts
 from agents.vm.local.reconcile import Deregister, Dirty, Step, full_steps, leave_step, partial_steps, without
-from agents.vm.local.registrar import RefusedError, Registrar, RegistrarError
+from agents.vm.local.registrar import ForbiddenError, RefusedError, Registrar, RegistrarError
 from agents.vm.local.state import LocalState
 
 log = logging.getLogger("linkspan.agent.sync")
@@ -133,13 +133,15 @@ class AntiEntropy:
         try:
             await self._registrar.apply(step)
         except RefusedError as error:
-            if not name:  # the node itself: nothing else can work before it does
+            if not name and not isinstance(error, ForbiddenError):  # the node itself: worth trying again soon
                 raise
+            # What of the node may not be said need not hold up its services: each is judged by itself.
+            name = name or f"node {self._node.name!r} itself"
             if self.refused.get(name) != str(error):
                 log.warning("the catalog refuses %s: %s", name, error)
             self.refused[name] = str(error)
         else:
-            self.refused.pop(name, None)
+            self.refused.pop(name or f"node {self._node.name!r} itself", None)
 
     def _on_change(self, change: Change) -> None:
         if change.output_only:

@@ -3,6 +3,7 @@
 It must never decide what to register; it carries bodies and turns answers into errors.
 """
 
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import quote
 
@@ -22,6 +23,10 @@ class RegistrarError(Exception):
 
 class RefusedError(RegistrarError):
     """The catalog refuses this registration: trying again helps only after someone changed it or the access rules."""
+
+
+class ForbiddenError(RefusedError):
+    """The catalog's access rules refuse it (403): what is asked for is not this node's to say."""
 
 
 class Registrar(Protocol):
@@ -52,7 +57,8 @@ class CatalogRegistrar:
         """Register or deregister.
 
         Raises:
-            RefusedError: the catalog answered that it will not (Consul's API says so with 400, 403 or 500).
+            ForbiddenError: this node may not say that (403).
+            RefusedError: the catalog answered that it will not (Consul's API says so with 400 or 500).
             RegistrarError: it did not answer, or is busy or away.
         """
         verb = {Register: "register", Deregister: "deregister"}[type(step)]
@@ -80,4 +86,6 @@ class CatalogRegistrar:
         text = f"{method} {target}: {status} {answer[:300].decode('utf-8', 'replace').strip()}"
         if status == 404 and method == "GET":
             return b"null"
+        if status == HTTPStatus.FORBIDDEN:
+            raise ForbiddenError(text)
         raise (RegistrarError if status in _BUSY else RefusedError)(text)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from catalog.access.callers import CallerKind
+from catalog.access.registration import may_register
 from catalog.access.rights import Verb
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read, filter_of, keep_items
@@ -13,7 +14,7 @@ from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.body import decode
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
-from catalog.api.http.errors import RefusedError
+from catalog.api.http.errors import PermissionDeniedError, RefusedError
 from catalog.api.http.query import check_datacenter
 from catalog.api.v1.registration import DeregisterBody, RegisterBody
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
@@ -48,13 +49,16 @@ class CatalogEndpoints:
         }
 
     async def register(self, call: Call) -> Answer:
-        """Register a node, an instance, checks. True."""
+        """Register a node, an instance, checks; for a node what its grant says. True."""
         body = decode(call.body, RegisterBody)
         check_datacenter(body.datacenter, self._api.datacenter)
         if not body.node or not (body.address or body.skip_node_update):
             raise RefusedError("Must provide Node and Address")  # Consul's status for this, too
         self._api.gate.check(call.caller, Verb.REGISTER, body.node)
         change = body.change(self._api.datacenter)
+        verdict = may_register(call.caller, change, self._api.parking.state.node(body.node))
+        if not verdict:
+            raise PermissionDeniedError(verdict.reason)
         if call.caller.kind is CallerKind.NODE:  # what an agent registers hangs on its lease
             change = msgspec.structs.replace(change, lease_ttl_s=LEASE_TTL_S)
         return json_answer(await self._api.submit(change))

@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.access.callers import OPERATOR, Caller, CallerKind, Grant
 from catalog.access.kubernetes import ReviewRefusedError, check_identity, check_not_a_hosts, read_review
+from catalog.access.registration import may_keep
 from catalog.access.rights import Verb
 from catalog.access.tokens import (
     GRANT_TABLE,
@@ -36,7 +37,7 @@ from catalog.authority.authority import AuthorityBusyError
 from catalog.authority.request import CheckedRequest
 from catalog.authority.rules import IssueRefusedError, check_asked
 from catalog.compile.entries.duration import InvalidDurationError, parse_duration
-from catalog.state.changes import AnyChange, Batch
+from catalog.state.changes import AnyChange, Batch, Deregister
 from catalog.state.errors import ConflictError
 from catalog.state.limits import MAX_BATCH
 from mesh.model.identity import Kind
@@ -160,8 +161,20 @@ class IdentityEndpoints:
         leaf = await self._api.authority.sign(checked, self._api.epoch())
         if change is not None:
             await self._api.submit(change)
+        if checked.asked.kind is Kind.NODE:
+            await self._forget_ungranted(checked.asked.name, grant)
         roots = tuple(root.pem for root in self._api.roots().roots)
         return json_answer(JoinResponse(leaf, roots, self._api.datacenter, checked.asked.trust_domain, grant.services))
+
+    async def _forget_ungranted(self, node: str, grant: Grant) -> None:
+        """Take out what stands under the node's name by an earlier grant and is not in this one: its lease revives all."""
+        state = self._api.parking.state
+        known = state.node(node)
+        if known is None:
+            return
+        gone = [Deregister(node, one.id) for one in state.node_services(node) if not may_keep(grant, known, one)]
+        for first in range(0, len(gone), MAX_BATCH):
+            await self._api.submit(Batch(tuple(gone[first : first + MAX_BATCH])))
 
 
 def ca_pin(root_pem: str) -> str:

@@ -73,7 +73,11 @@ def asked(kind: Kind, name: str) -> SpiffeId:
     ("account", "identity", "grant"),
     [
         (WEB, asked(Kind.SERVICE, "web"), None),
-        (Account("linkspan", "agent", "p", "node-a"), asked(Kind.NODE, "node-a"), Grant(network="k8s-east")),
+        (
+            Account("linkspan", "agent", "p", "node-a"),
+            asked(Kind.NODE, "node-a"),
+            Grant(network="k8s-east", any_service=True),
+        ),
         (Account("linkspan", "gateway", "p", "node-a"), asked(Kind.GATEWAY, "k8s-east"), None),
     ],
 )

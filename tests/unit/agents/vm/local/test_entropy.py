@@ -1,5 +1,6 @@
 """Anti-entropy under virtual time: at once on a change, whole every minute, patient when the catalog is away."""
 
+import pytest
 import trio
 import trio.testing
 
@@ -8,7 +9,7 @@ from agents.vm.local.entries import Origin
 from agents.vm.local.entropy import AntiEntropy, EntropySettings
 from agents.vm.local.forms import Json, NodeFacts
 from agents.vm.local.reconcile import Held, Register, Step
-from agents.vm.local.registrar import RefusedError, RegistrarError
+from agents.vm.local.registrar import ForbiddenError, RefusedError, RegistrarError
 from agents.vm.local.state import LocalState
 from mesh.model.endpoint import Health
 
@@ -24,6 +25,7 @@ class FakeRegistrar:
         self.checks: dict[str, Json] = {}
         self.away = False
         self.refuses: set[str] = set()
+        self.refuses_node: RefusedError | None = None
         self.reads: list[float] = []
         self.writes = 0
 
@@ -35,6 +37,8 @@ class FakeRegistrar:
 
     async def apply(self, step: Step) -> None:
         self._answer()
+        if self.refuses_node is not None and not step.service_id:
+            raise self.refuses_node
         if step.service_id in self.refuses:
             raise RefusedError(f"no {step.service_id} here")
         self.writes += 1
@@ -137,6 +141,40 @@ async def test_a_refused_service_does_not_hold_up_the_others(
     await trio.sleep(61)
     assert sorted(registrar.services) == ["api", "web"]
     assert not sync.refused
+
+
+async def test_a_node_that_may_not_be_told_does_not_hold_up_its_services(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rules refuse its network, say: that is reported as the node's own, and each service is judged by itself."""
+    del autojump_clock
+    registrar = FakeRegistrar()
+    registrar.refuses_node = ForbiddenError("403 was not granted the network 'lyon'")
+    state, sync = build(registrar)
+    put(state, "web")
+    nursery.start_soon(sync.run)
+    assert await sync.wait_told(1)
+    assert list(registrar.services) == ["web"]
+    assert sync.refused == {"node 'vm1' itself": "403 was not granted the network 'lyon'"}
+    assert "the catalog refuses node 'vm1' itself: 403 was not granted the network 'lyon'" in caplog.text
+    registrar.refuses_node = None
+    registrar.node = None
+    await trio.sleep(61)
+    assert not sync.refused
+
+
+async def test_trouble_with_the_node_itself_is_tried_again_soon(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """A refusal that is not the rules' stops the round: nothing else can work before it does."""
+    del autojump_clock
+    registrar = FakeRegistrar()
+    registrar.refuses_node = RefusedError("500 odd")
+    state, sync = build(registrar)
+    put(state, "web")
+    nursery.start_soon(sync.run)
+    assert not await sync.wait_told(1)
+    assert (sync.problem, registrar.services) == ("500 odd", {})
 
 
 async def test_output_alone_waits_five_minutes(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agents.vm.local.reconcile import Deregister, Register
-from agents.vm.local.registrar import CatalogRegistrar, RefusedError, RegistrarError
+from agents.vm.local.registrar import CatalogRegistrar, ForbiddenError, RefusedError, RegistrarError
 
 
 class FakeCatalog:
@@ -32,7 +32,7 @@ async def test_steps_become_consuls_calls() -> None:
     ]
 
 
-@pytest.mark.parametrize(("status", "kind"), [(403, RefusedError), (500, RefusedError), (503, RegistrarError)])
+@pytest.mark.parametrize(("status", "kind"), [(403, ForbiddenError), (500, RefusedError), (503, RegistrarError)])
 async def test_a_refusal_is_told_from_an_outage(status: int, kind: type[Exception]) -> None:
     """Busy or away is worth a retry of everything; a refusal is about this one registration."""
     registrar = CatalogRegistrar(FakeCatalog({("PUT", "/v1/catalog/register"): (status, b"Permission denied: why")}))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import trio
 
-from catalog.access.callers import OPERATOR, Caller, CallerKind
+from catalog.access.callers import OPERATOR, Caller, CallerKind, Grant
 from catalog.api.http.errors import PermissionDeniedError, RefusedError
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.sync import LEASE_TTL_S
@@ -40,6 +40,20 @@ async def test_a_node_speaks_for_itself_alone(handler: str) -> None:
         endpoints = CatalogEndpoints(api)
         with pytest.raises(PermissionDeniedError, match="n2"):
             await getattr(endpoints, handler)(make_call("PUT", body={**BODY, "Node": "n2"}, caller=NODE))
+
+
+async def test_a_node_registers_only_what_it_was_granted() -> None:
+    """And nothing of a registration that holds more."""
+    granted = Caller(CallerKind.NODE, "n1", Grant(("web",)))
+    async with open_api() as api:
+        endpoints = CatalogEndpoints(api)
+        await endpoints.register(make_call("PUT", body={**BODY, "Service": {"Service": "web"}}, caller=granted))
+        for caller, service in ((NODE, "web"), (granted, "db")):
+            with pytest.raises(PermissionDeniedError, match=f"token create --node n1 --service {service}"):
+                await endpoints.register(
+                    make_call("PUT", body={**BODY, "Service": {"Service": service}}, caller=caller)
+                )
+        assert list(api.parking.state.services()) == ["web"]
 
 
 @pytest.mark.parametrize("body", [{}, {"Node": "n1"}, {"Address": "a"}, {"SkipNodeUpdate": True}])

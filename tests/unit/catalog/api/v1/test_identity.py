@@ -14,6 +14,8 @@ from catalog.access.tokens import GRANT_TABLE, JOIN_TABLE, grant_change, read_gr
 from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, UnavailableError
 from catalog.api.token_review import KubernetesJoin, ReviewUnavailableError
 from catalog.api.v1.identity import IdentityEndpoints, ca_pin
+from catalog.state.changes import Register
+from catalog.state.records import Node, ServiceInstance
 from mesh.identity.keygen import make_key_and_csr_pem
 from tests.fakes.catalog_calls import make_call, open_api
 
@@ -120,7 +122,7 @@ async def test_the_pin_is_the_roots_fingerprint() -> None:
     assert ca_pin(pem) == "sha256:" + hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
-@pytest.mark.parametrize("grant", [Grant(services=("db",)), Grant(gateway=True, network="vm-paris")])
+@pytest.mark.parametrize("grant", [Grant(), Grant(services=("*",)), Grant(gateway=True, network="vm-paris")])
 async def test_a_cluster_cannot_take_a_hosts_name(grant: Grant) -> None:
     """Who names the nodes of a cluster is not who joined the host: neither its name nor its grant may change hands."""
     async with open_api(kubernetes=JOIN) as api:
@@ -133,7 +135,36 @@ async def test_a_cluster_cannot_take_a_hosts_name(grant: Grant) -> None:
 async def test_a_clusters_node_may_join_again() -> None:
     """A restarted agent keeps its name, also in a cluster whose network was renamed."""
     async with open_api(kubernetes=JOIN) as api:
-        await api.submit(grant_change("node-1", Grant(network="former")))
+        await api.submit(grant_change("node-1", Grant(network="former", any_service=True)))
         for _ in range(2):
             answer = await IdentityEndpoints(api).join(call("linkspan/agent/pod-1/node-1", NODE))
             assert answer.status == 200
+
+
+async def test_a_withdrawn_hosts_name_is_free() -> None:
+    async with open_api(kubernetes=JOIN) as api:
+        await api.submit(grant_change("node-1", Grant(withdrawn=True)))
+        answer = await IdentityEndpoints(api).join(call("linkspan/agent/pod-1/node-1", NODE))
+        grant = read_grant(api.parking.state.record(GRANT_TABLE, "node-1"))
+    assert answer.status == 200
+    assert grant == Grant(network="k8s-east", any_service=True)
+
+
+async def test_joining_anew_takes_out_what_is_not_granted_any_more() -> None:
+    """The new lease would revive it; the catalog's own service on a shared node stays."""
+    async with open_api() as api:
+        names = ("web", "db", "consul")
+        services = tuple(ServiceInstance(name, name) for name in names)
+        await api.submit(Register(Node("node-1", "192.0.2.1"), services))
+        identity = IdentityEndpoints(api)
+        made = await identity.token(make_call("POST", body={"Node": "node-1", "Services": ["web"]}))
+        token = msgspec.json.decode(made.body)["Token"]
+        await identity.join(make_call("POST", body={"method": "token", "token": token, "csr_pem": csr(NODE)}))
+        assert [one.service for one in api.parking.state.node_services("node-1")] == ["consul", "web"]
+
+
+async def test_no_token_grants_what_only_a_cluster_does() -> None:
+    """`any_service` is no field of a token."""
+    async with open_api() as api:
+        with pytest.raises(BadRequestError, match="AnyService"):
+            await IdentityEndpoints(api).token(make_call("POST", body={"Node": "vm1", "AnyService": True}))
