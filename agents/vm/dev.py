@@ -4,6 +4,7 @@ The one place that may import both the catalog and the agent (docs/decisions). I
 listen on anything but loopback and a Unix socket, because everyone who reaches it is the operator.
 """
 
+import logging
 import signal
 import socket
 import tempfile
@@ -20,10 +21,15 @@ import trio
 
 from agents.vm.api.app import agent_routes
 from agents.vm.api.call import App, CallError
+from agents.vm.config.overlay import beyond_loopback, overlay
+from agents.vm.config.reload import Reloader
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.serve import ListenError, listen_unix
 from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
+from catalog.server.config.read import Loaded, load, setting_keys
+
+log = logging.getLogger("linkspan.dev")
 
 LOOPBACK = "127.0.0.1"
 
@@ -31,7 +37,10 @@ ListenerT = TypeVar("ListenerT")
 
 
 class DevSettings(msgspec.Struct, frozen=True):
-    """One dev process. Port 0 picks a free one; `data_dir` None keeps nothing; `socket` None serves none."""
+    """One dev process. Port 0 picks a free one; `data_dir` None keeps nothing; `socket` None serves none.
+
+    `loaded` is what the files of `config_dir` said; `enable_local_script_checks` is for scripts in files alone.
+    """
 
     http_port: int = 8500
     mesh_port: int = 8502
@@ -42,13 +51,16 @@ class DevSettings(msgspec.Struct, frozen=True):
     config_dir: Path | None = None
     socket: Path | None = None
     enable_script_checks: bool = False
+    enable_local_script_checks: bool = False
+    loaded: Loaded = Loaded()
 
 
 class Running(msgspec.Struct, frozen=True):
-    """Where a started dev process listens."""
+    """Where a started dev process listens, and how it is told to read its configuration again."""
 
     http: str
     mesh: str
+    reload: Reloader
 
 
 async def run_dev(
@@ -85,11 +97,13 @@ async def run_dev(
             core = _core(settings, application(routes(api)), stop)
             await nursery.start(core.run)
             listeners.append(Listener(mesh_socket, certificate.context))
-            server = Server(application([*agent_routes(core.host), *routes(api)]), listeners)
+            reload = Reloader(settings.config_dir, settings.loaded, core.reload)
+            host = msgspec.structs.replace(core.host, reload=reload)
+            server = Server(application([*agent_routes(host), *routes(api)]), listeners)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 await core.entropy.wait_told(1.0)
-                task_status.started(Running(plain.address, listeners[-1].address))
+                task_status.started(Running(plain.address, listeners[-1].address, reload))
             nursery.cancel_scope.cancel()
 
 
@@ -111,8 +125,9 @@ def _core(settings: DevSettings, catalog_app: App, stop: trio.Event) -> Core:
     node = NodeFacts(settings.node, LOOPBACK, settings.datacenter, meta={NETWORK_META: settings.network})
     core_settings = CoreSettings(
         config_dir=settings.config_dir,
+        beside=setting_keys(),
         keep_in=settings.data_dir / "registrations.json" if settings.data_dir else None,
-        file_scripts=settings.enable_script_checks,
+        file_scripts=settings.enable_script_checks or settings.enable_local_script_checks,
         api_scripts=settings.enable_script_checks,
         is_server=True,
         filter_items=filter_items,
@@ -211,30 +226,68 @@ class AppCall:
 @click.option("--network", default="default", show_default=True, help="The network of services registered here.")
 @click.option("--datacenter", default="dc1", show_default=True)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Keep the catalog here.  [default: in memory]")
-@click.option("--config-dir", type=click.Path(path_type=Path), help="Service files (YAML, JSON).")
+@click.option(
+    "--config-dir",
+    type=click.Path(path_type=Path),
+    help="Consul's configuration and service files (JSON, YAML).",
+)
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), help="Unix socket for local proxies.")
 @click.option("--enable-script-checks", is_flag=True, help="Run script checks, also those registered over the API.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="warning", show_default=True)
-def dev(**flags: Any) -> None:
+@click.pass_context
+def dev(context: click.Context, /, **flags: Any) -> None:
     """Catalog and agent in one process for development: open, on this machine only."""
     from agents.vm.command import start_log
 
-    start_log(flags.pop("log_level"))
-    settings = DevSettings(socket=flags.pop("socket_path"), **flags)
+    given = {name for name in flags if context.get_parameter_source(name) in _GIVEN}
     try:
+        settings, level = settings_of(flags, given)
+        start_log(level)
+        for warning in warnings_of(settings.loaded):
+            log.warning("%s", warning)
         trio.run(_until_signal, settings)
     except (OSError, ListenError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+_GIVEN = {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
+
+
+def settings_of(flags: dict[str, Any], given: set[str]) -> tuple[DevSettings, str]:
+    """What the flags and the configuration say together, and the level of logging.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        OSError: it cannot be read.
+    """
+    loaded = load(flags["config_dir"]) if flags["config_dir"] else Loaded()
+    chosen = overlay(flags, given, loaded.config)
+    level = str(chosen.pop("log_level"))
+    local_scripts = bool(loaded.config.enable_local_script_checks)
+    return (
+        DevSettings(
+            socket=chosen.pop("socket_path"), enable_local_script_checks=local_scripts, loaded=loaded, **chosen
+        ),
+        level,
+    )
+
+
+def warnings_of(loaded: Loaded) -> list[str]:
+    """What the configuration asked for in vain, a line each."""
+    open_to = beyond_loopback(loaded.config)
+    loopback = f"a dev process is open, so it serves this machine only: {', '.join(open_to)} ignored" if open_to else ""
+    return [text for text in (loaded.warning, loopback) if text]
 
 
 async def _until_signal(settings: DevSettings) -> None:
     from catalog.server.assembly import one_error
 
     stop = trio.Event()
-    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    announcement = _Announcement(settings)
+    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_at_signal, signals, stop)
-            await run_dev(settings, stop, _Announcement(settings))
+            nursery.start_soon(_heed_signals, signals, stop, announcement)
+            await run_dev(settings, stop, announcement)
             nursery.cancel_scope.cancel()
 
 
@@ -243,15 +296,20 @@ class _Announcement(trio.TaskStatus[Running]):
 
     def __init__(self, settings: DevSettings) -> None:
         self._settings = settings
+        self.running: Running | None = None
 
     def started(self, value: Running | None = None) -> None:
         assert value is not None
+        self.running = value
         click.echo(f"linkspan dev: node {self._settings.node}, API on http://{value.http}, mesh port {value.mesh}")
         if self._settings.socket:
             click.echo(f"linkspan dev: proxies on unix:{self._settings.socket}")
 
 
-async def _stop_at_signal(signals: Any, stop: trio.Event) -> None:
-    async for _ in signals:
-        stop.set()
-        return
+async def _heed_signals(signals: Any, stop: trio.Event, announcement: _Announcement) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            stop.set()
+            return
+        if announcement.running is not None:
+            await announcement.running.reload.at_signal()

@@ -25,8 +25,8 @@ class DocumentError(ValueError):
     """Whoever wrote the file must change it: the message is `line N: field: reason`, as far as known."""
 
 
-def parse_document(data: bytes, *, is_json: bool, node: str = "") -> Document:
-    """Everything that one file defines.
+def parse_document(data: bytes, *, is_json: bool, node: str = "", beside: frozenset[str] = frozenset()) -> Document:
+    """Everything that one file defines. `beside` are folded top-level keys that others read: settings of the agent.
 
     Raises:
         DocumentError: it is not what its name says, or a definition in it is refused.
@@ -43,7 +43,7 @@ def parse_document(data: bytes, *, is_json: bool, node: str = "") -> Document:
     if not isinstance(raw, dict):
         raise DocumentError("line 1: a file holds service, services, check or checks at its top level")
     try:
-        return _document(raw, node)
+        return _document({key: value for key, value in raw.items() if fold(str(key)) not in beside}, node)
     except DefinitionError as error:
         line = _line_of(text, error.path)
         raise DocumentError(f"line {line}: {error}" if line else str(error)) from error

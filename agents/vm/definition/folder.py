@@ -44,11 +44,12 @@ def compare(old: FolderView, new: FolderView) -> FolderChange:
 
 
 class Folder:
-    """The files below `path` (a folder, or one file). `poll` blocks on the disk: call it in a thread."""
+    """The files below `path` (a folder, or one file); `beside` as in `parse_document`. `poll` blocks on the disk: call it in a thread."""
 
-    def __init__(self, path: Path, node: str) -> None:
+    def __init__(self, path: Path, node: str, beside: frozenset[str] = frozenset()) -> None:
         self._path = path
         self._node = node
+        self._beside = beside
         self._stamps: dict[Path, _Stamp] | None = None
         self._good: dict[Path, Document] = {}
         self._bad: dict[Path, str] = {}
@@ -85,7 +86,9 @@ class Folder:
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
-            self._good[path] = parse_document(data, is_json=path.suffix == ".json", node=self._node)
+            self._good[path] = parse_document(
+                data, is_json=path.suffix == ".json", node=self._node, beside=self._beside
+            )
             self._bad.pop(path, None)
         except OSError as error:
             self._bad[path] = f"cannot be read: {error.strerror or error}"

@@ -24,7 +24,7 @@ from agents.vm.local.state import LocalState
 class CoreSettings(msgspec.Struct, frozen=True):
     """`config_dir` None: no service files. `keep_in` None: registrations do not outlive the process.
 
-    `foreign` are IDs of services that others keep on this node in the catalog: they are left alone.
+    `beside` are keys in the service files that others read. `foreign` are IDs of services that others keep on this node in the catalog: they are left alone.
     """
 
     config_dir: Path | None = None
@@ -34,6 +34,7 @@ class CoreSettings(msgspec.Struct, frozen=True):
     is_server: bool = False
     filter_items: Filter | None = None
     foreign: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 class Core:
@@ -43,7 +44,8 @@ class Core:
         self, node: NodeFacts, registrar: Registrar, settings: CoreSettings, leave: Callable[[], Awaitable[None]]
     ) -> None:
         self.state = LocalState()
-        self.files = ServiceFiles(settings.config_dir, self.state, node.name) if settings.config_dir else None
+        folder = settings.config_dir
+        self.files = ServiceFiles(folder, self.state, node.name, settings.beside) if folder else None
         self.entropy = AntiEntropy(self.state, node, registrar, spread, foreign=settings.foreign)
         self._kept = RegistrationFile(settings.keep_in, self.state) if settings.keep_in else None
         prober = EdgeProber(enable_scripts=settings.file_scripts or settings.api_scripts)

@@ -17,8 +17,8 @@ POLL_EVERY_S = 2.0
 class ServiceFiles:
     """Keeps what the files of `folder` define in `state`. `problems` maps a file to what is wrong with it."""
 
-    def __init__(self, folder: Path, state: LocalState, node: str) -> None:
-        self._folder = Folder(folder, node)
+    def __init__(self, folder: Path, state: LocalState, node: str, beside: frozenset[str] = frozenset()) -> None:
+        self._folder = Folder(folder, node, beside)
         self._state = state
         self._view = FolderView()
         self._lock = trio.Lock()
