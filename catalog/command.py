@@ -37,6 +37,13 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     "--kubernetes-node-agent", default="", metavar="NAMESPACE/NAME", help="Service account of the node agents."
 )
 @click.option("--kubernetes-gateway", default="", metavar="NAMESPACE/NAME", help="Service account of the mesh gateway.")
+@click.option(
+    "--kubernetes-namespace",
+    "kubernetes_namespaces",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="A namespace whose pods may be services of the mesh. Repeatable; without it: every namespace.",
+)
 @click.option("--kubernetes-network", default="kubernetes", show_default=True, help="Network of the cluster's pods.")
 @click.option("--kubernetes-api", default="", help="URL of the API server.  [default: the cluster this runs in]")
 @click.option("--kubernetes-ca", type=click.Path(path_type=Path), default=SERVICE_ACCOUNT / "ca.crt", show_default=True)
@@ -99,6 +106,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
             check_label(flags["kubernetes_network"], "network"),
             agent_account=flags["kubernetes_node_agent"],
             gateway_account=flags["kubernetes_gateway"],
+            namespaces=tuple(check_label(name, "namespace") for name in flags["kubernetes_namespaces"]),
         )
     return Settings(
         data_dir=flags["data_dir"],

@@ -1,10 +1,12 @@
 """The two calls that a catalog makes to a Kubernetes API server: TokenReview, and the ConfigMap with the trust bundle.
 
-Our own token is read from its file for each call (the kubelet rotates it) and never logged. Reviews are bounded, for
-whoever reaches the mesh port can ask for one.
+Our own token is read from its file for each call (the kubelet rotates it) and never logged. Reviews are bounded, and what
+the cluster does not know is not asked again for a while, since whoever reaches the mesh port can ask for one.
 """
 
+import hashlib
 import logging
+import math
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -21,11 +23,15 @@ logger = logging.getLogger(__name__)
 
 REVIEWS_AT_ONCE = 8
 REVIEWS_WAITING = 64
+REFUSED_FOR_S = 10.0
+"""How long a token that the cluster does not know is refused without asking again."""
+REFUSED_KEPT = 4096
 TIMEOUT_S = 10.0
 MAX_TOKEN_BYTES = 16 * 1024
 ROOTS_KEY = "roots.pem"
 RETRY_S = 5.0
 
+_UNKNOWN: Mapping[str, Any] = {"status": {"authenticated": False}}
 _REVIEW_PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
@@ -40,6 +46,7 @@ class KubernetesApi:
         self._access = access
         self._limiter = trio.CapacityLimiter(REVIEWS_AT_ONCE)
         self._waiting = 0
+        self._refused: dict[bytes, float] = {}
         self._client = httpx2.AsyncClient(
             base_url=access.url,
             verify=ssl.create_default_context(cafile=str(access.ca_file)),
@@ -58,14 +65,19 @@ class KubernetesApi:
     async def review(self, token: str, audience: str) -> Mapping[str, Any]:
         """See `catalog.api.token_review.Reviewer`."""
         if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2 or not token.isascii():
-            return {"status": {"authenticated": False}}  # no JSON Web Token: not worth a question
+            return _UNKNOWN  # no JSON Web Token: not worth a question
         if self._waiting >= REVIEWS_WAITING:
             raise ReviewUnavailableError(f"{self._waiting} token reviews wait: ask again in a few seconds")
+        key = hashlib.sha256(f"{audience} {token}".encode()).digest()
+        if self._is_refused(key):
+            return _UNKNOWN
         spec = {"token": token, "audiences": [audience]}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         self._waiting += 1
         try:
             async with self._limiter:
+                if self._is_refused(key):  # by the answer to another who asked while this one waited
+                    return _UNKNOWN
                 answer = await self._call("POST", _REVIEW_PATH, body, "application/json")
             if answer.status_code not in {200, 201}:
                 raise ReviewUnavailableError(
@@ -76,7 +88,22 @@ class KubernetesApi:
             raise ReviewUnavailableError(f"the cluster's API server cannot be asked: {error}") from error
         finally:
             self._waiting -= 1
-        return review if isinstance(review, Mapping) else {}
+        review = review if isinstance(review, Mapping) else {}
+        status = review.get("status")
+        if not isinstance(status, Mapping) or status.get("authenticated") is not True:
+            self._refuse(key)
+        return review
+
+    def _is_refused(self, key: bytes) -> bool:
+        return self._refused.get(key, -math.inf) > trio.current_time()
+
+    def _refuse(self, key: bytes) -> None:
+        """Note a refusal; those that are over go, and of too many the oldest."""
+        now_s = trio.current_time()
+        self._refused.pop(key, None)
+        while self._refused and (len(self._refused) >= REFUSED_KEPT or next(iter(self._refused.values())) <= now_s):
+            del self._refused[next(iter(self._refused))]
+        self._refused[key] = now_s + REFUSED_FOR_S
 
     async def publish_roots(self, name: str, pem: str) -> None:
         """Make the ConfigMap `namespace/name` hold the trust bundle, creating it if there is none.

@@ -29,6 +29,7 @@ def test_every_flag_arrives() -> None:
             *("--datacenter", "dc7", "--trust-domain", "mesh.example", "--http", "off", "--mesh", "192.0.2.1:8502"),
             *("--advertise", "192.0.2.1", "--max-connections-per-address", "5", "--kubernetes"),
             *("--kubernetes-api", "https://k:6443", "--kubernetes-network", "k8s-east"),
+            *("--kubernetes-namespace", "shop", "--kubernetes-namespace", "bank"),
             *(
                 "--kubernetes-node-agent",
                 "mesh/agent",
@@ -41,13 +42,19 @@ def test_every_flag_arrives() -> None:
     )
     assert (made.datacenter, made.trust_domain, made.http, made.mesh) == ("dc7", "mesh.example", "", "192.0.2.1:8502")
     assert (made.address, made.limits.connections_per_address) == ("192.0.2.1", 5)
-    assert made.cluster == Cluster("k8s-east", "mesh/agent", "mesh/gw")
+    assert made.cluster == Cluster("k8s-east", "mesh/agent", "mesh/gw", ("shop", "bank"))
     assert (made.kubernetes.url, made.publish_roots) == ("https://k:6443", "mesh/roots")
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--datacenter", "DC_1"), ("--trust-domain", "UPPER"), ("--node", "a b"), ("--kubernetes-network", "x_y")],
+    [
+        ("--datacenter", "DC_1"),
+        ("--trust-domain", "UPPER"),
+        ("--node", "a b"),
+        ("--kubernetes-network", "x_y"),
+        ("--kubernetes-namespace", "A B"),
+    ],
 )
 def test_bad_names_are_refused(arguments: tuple[str, str]) -> None:
     with pytest.raises(InvalidNameError):

@@ -10,12 +10,20 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from catalog.api.http.answer import json_answer
 from catalog.api.http.endpoint import send_answer
 from catalog.api.http.serve import Listener, Server, listen
 from catalog.api.token_review import ReviewUnavailableError
-from catalog.server.kubernetes import REVIEWS_AT_ONCE, REVIEWS_WAITING, KubernetesApi, PublishError
+from catalog.server.kubernetes import (
+    REFUSED_FOR_S,
+    REFUSED_KEPT,
+    REVIEWS_AT_ONCE,
+    REVIEWS_WAITING,
+    KubernetesApi,
+    PublishError,
+)
 from catalog.server.settings import KubernetesAccess
 from mesh.identity.context import server_context
 from tests.fakes.authority import Authority, server_uri
@@ -30,6 +38,7 @@ class FakeCluster:
         self.config_maps: dict[str, dict[str, str]] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.status = 0
+        self.known = True
         self.body = b"{}"
         self.hold: trio.Event | None = None
         self.at_once = self.most_at_once = 0
@@ -50,7 +59,7 @@ class FakeCluster:
         if self.status:
             return self.status, {"message": "not today"}
         if path.endswith("tokenreviews"):
-            return 201, {"status": {"authenticated": True, "audiences": body["spec"]["audiences"]}}
+            return 201, {"status": {"authenticated": self.known, "audiences": body["spec"]["audiences"]}}
         if method == "PATCH":
             name = path.rpartition("/")[2]
             if name not in self.config_maps:
@@ -95,6 +104,38 @@ async def test_what_is_no_token_is_not_asked_about(tmp_path: Path, token: str) -
     async with cluster(tmp_path) as (fake, api):
         assert await api.review(token, "linkspan") == {"status": {"authenticated": False}}
         assert fake.requests == []
+
+
+async def test_what_the_cluster_does_not_know_is_not_asked_again_at_once(tmp_path: Path) -> None:
+    """A flood of one false token costs the cluster no more than one review each ten seconds; others are not held up."""
+    async with cluster(tmp_path) as (fake, api):
+        fake.known = False
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(api.review, TOKEN, "linkspan")
+        assert len(fake.requests) <= REVIEWS_AT_ONCE
+        asked = len(fake.requests)
+        assert (await api.review(TOKEN, "linkspan"))["status"] == {"authenticated": False}
+        assert len(fake.requests) == asked
+        fake.known = True
+        assert (await api.review("d.e.f", "linkspan"))["status"]["authenticated"]
+        assert (await api.review(TOKEN, "other"))["status"]["authenticated"]
+
+
+async def test_a_refused_token_is_asked_about_again_in_time(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """And no more than so many are remembered, the newest."""
+    del autojump_clock
+    (tmp_path / "ca.crt").write_text(Authority().root_pem)
+    async with KubernetesApi(KubernetesAccess("https://x", tmp_path / "ca.crt", tmp_path / "token")) as api:
+        for number in range(REFUSED_KEPT + 1):
+            api._refuse(b"%d" % number)
+        assert (api._is_refused(b"0"), api._is_refused(b"1")) == (False, True)
+        await trio.sleep(REFUSED_FOR_S)
+        assert not api._is_refused(b"1")
+        api._refuse(b"new")
+        assert api._refused.keys() == {b"new"}
 
 
 async def test_a_cluster_that_refuses_is_said_to(tmp_path: Path) -> None:
