@@ -9,12 +9,13 @@ import logging
 import ssl
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.trunk import Trunk
 from mesh.wire.trunk_events import Bytes, Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, WasReset
-from mesh.wire.trunk_frames import Code
+from mesh.wire.trunk_frames import Code, TrunkError
 
 _READ_BYTES = 128 * 1024
 _TLS_RECORD_BYTES = 16 * 1024
@@ -81,6 +82,25 @@ class LinkKeeper(Protocol):
         """It is closed; all its streams were reset."""
 
 
+class Meter:
+    """Counts the bytes that come on several links: `weigh` is called after `most_bytes`, and sets `fresh_bytes` back."""
+
+    __slots__ = ("fresh_bytes", "most_bytes", "weigh")
+
+    def __init__(self, most_bytes: float, weigh: Callable[[], None]) -> None:
+        self.fresh_bytes = 0
+        self.most_bytes = most_bytes
+        self.weigh = weigh
+
+
+def _never() -> None:
+    """What `_UNWEIGHED` would do."""
+
+
+_UNWEIGHED = Meter(inf, _never)
+"""For links whose bytes nobody counts."""
+
+
 class Link:
     """One trunk on one TLS socket, which it owns."""
 
@@ -88,6 +108,7 @@ class Link:
         "_fd",
         "_keeper",
         "_mask",
+        "_meter",
         "_ring",
         "_sock",
         "_unsent",
@@ -99,11 +120,14 @@ class Link:
         "trunk",
     )
 
-    def __init__(self, ring: Ring, sock: ssl.SSLSocket, trunk: Trunk, keeper: LinkKeeper) -> None:
+    def __init__(
+        self, ring: Ring, sock: ssl.SSLSocket, trunk: Trunk, keeper: LinkKeeper, meter: Meter = _UNWEIGHED
+    ) -> None:
         self._ring = ring
         self._sock = sock
         self._fd = sock.fileno()
         self._keeper = keeper
+        self._meter = meter
         self._mask = READ
         self.is_dirty = False
         self._unsent = memoryview(b"")
@@ -176,6 +200,13 @@ class Link:
         self._write()
         self._close(reason)
 
+    def fail(self, code: Code, reason: str) -> None:
+        """Close now because of what the peer did; it is told if it reads."""
+        if not self.is_closed:
+            self.trunk.fail(TrunkError(code, reason))
+            self._write()
+            self._close(reason)
+
     # -- for the ring --
 
     def on_ready(self, mask: int) -> None:
@@ -200,6 +231,10 @@ class Link:
             self.touch()
         if not self.trunk.streams:
             self._keeper.on_idle(self)
+        meter = self._meter
+        meter.fresh_bytes += total
+        if meter.fresh_bytes > meter.most_bytes:
+            meter.weigh()
 
     def _receive(self) -> tuple[int, str]:
         """Fill the ring's buffer: how much came, and how the connection ended if it did."""

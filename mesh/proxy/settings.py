@@ -36,9 +36,17 @@ class Timeouts(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of one proxy; what is over them is refused, never queued without end."""
+    """Bounds of one proxy; what is over them is refused, never queued without end.
+
+    `connections_a_service` to `foreign_a_certificate`: what of `connections` one peer may hold (`mesh.proxy.inbound.admission`). `held_bytes`:
+    what all inbound trunks together may hold (`mesh.proxy.inbound.held`).
+    """
 
     connections: int = 1024
+    connections_a_service: int = 896
+    trunks_a_certificate: int = 32
+    foreign_a_certificate: int = 256
+    held_bytes: int = 64 * 1024 * 1024
     pending: int = 1024
     streams_a_trunk: int = 1024
     replay_bytes: int = 64 * 1024

@@ -164,11 +164,7 @@ class Metrics:
             "linkspan_tcp_received_bytes_total", "Bytes from source to destination.", _PAIR
         )
         self.tcp_sent_bytes = counter("linkspan_tcp_sent_bytes_total", "Bytes from destination to source.", _PAIR)
-        self.connections_open = gauge("linkspan_connections_open", "Connections open now.", ("side",))
-        self.connections = counter("linkspan_connections_total", "Connections that were accepted or made.", ("side",))
-        self.refused = counter(
-            "linkspan_connections_refused_total", "Connections refused, by reason.", ("side", "reason")
-        )
+        self._add_connections()
         self.denied = counter(
             "linkspan_denied_total", "Requests and streams denied by policy.", ("source", "destination")
         )
@@ -185,7 +181,6 @@ class Metrics:
             "linkspan_retries_refused_total", "Retries that the budget refused.", ("destination",)
         )
         self.ejections = counter("linkspan_ejections_total", "Instances left out after errors.", ("destination",))
-        self.trunks_open = gauge("linkspan_trunks_open", "Trunks open now.", ("side",))
         self.log_dropped = counter(
             "linkspan_access_log_dropped_total", "Log lines dropped because the sink was slow.", ()
         ).child()
@@ -199,6 +194,22 @@ class Metrics:
         )
         self._requests: dict[tuple[str, str, str], RequestSeries] = {}
         self._streams: dict[tuple[str, str, str], StreamSeries] = {}
+
+    def _add_connections(self) -> None:
+        """What is told of connections and trunks as such."""
+        counter, gauge = self.counter, self.gauge
+        self.connections_open = gauge("linkspan_connections_open", "Connections open now.", ("side",))
+        self.connections = counter("linkspan_connections_total", "Connections that were accepted or made.", ("side",))
+        self.refused = counter(
+            "linkspan_connections_refused_total", "Connections refused, by reason.", ("side", "reason")
+        )
+        self.trunks_open = gauge("linkspan_trunks_open", "Trunks open now.", ("side",))
+        self.trunks_cut = counter(
+            "linkspan_trunks_cut_total", "Trunks cut because of what their peer held or left open.", ("side", "reason")
+        )
+        self.inbound_held = gauge(
+            "linkspan_inbound_held_bytes", "Bytes that inbound trunks hold: heads, bodies and answers that wait.", ()
+        )
 
     def counter(self, name: str, text: str, labels: tuple[str, ...]) -> Family[Counter]:
         """A new counter family."""

@@ -16,6 +16,26 @@ class DialError(OSError):
     """The peer could not be reached: refused, unreachable or too slow. The message says which and where."""
 
 
+_USER_TIMEOUT_MS = 20_000
+_KEEP_ALIVE = (
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+)
+
+
+def notice_dead_peer(sock: socket.socket, *, must_read: bool = False) -> None:
+    """Let the kernel break the connection about 20 s after its peer has vanished without a word (host lost, network cut).
+
+    `must_read`: also when what was sent is not taken for as long; not for peers that may stop reading as they like.
+    """
+    for option in _KEEP_ALIVE:
+        sock.setsockopt(*option)
+    if must_read:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
+
+
 def open_socket(address: str) -> socket.socket:
     """A non-blocking TCP socket of the address's family, with Nagle's algorithm off.
 

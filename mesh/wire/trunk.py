@@ -15,6 +15,7 @@ from collections.abc import Callable
 from mesh.wire.trunk_events import (
     FIELD_COST_BYTES,
     MAX_INTERIM_HEADS,
+    STREAM_COST_BYTES,
     Bytes,
     Data,
     Ended,
@@ -197,6 +198,14 @@ class Trunk:
             return events
         self._rest = bytes(data[at:]) if at < size else b""
         return events
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that are held because of the peer: streams, heads, data not passed on, parts of frames, what it does not read."""
+        data = TRUNK_WINDOW_BYTES - self._receive_window - self._uncredited_bytes
+        part = len(self._part[2]) if self._part is not None else 0
+        streams = STREAM_COST_BYTES * len(self.streams)
+        return streams + self._held_bytes + data + len(self._rest) + part + self.out.held_bytes
 
     def fail(self, error: TrunkError) -> None:
         """End the trunk for `error`: nothing but a GOAWAY goes out any more."""

@@ -30,6 +30,10 @@ FIELD_COST_BYTES = 128
 """What a field costs in memory besides its bytes; counted when heads are held."""
 
 
+STREAM_COST_BYTES = 2048
+"""What an open stream costs in memory with its owner, besides its head."""
+
+
 class Stream(msgspec.Struct, eq=False):
     """One stream, as its trunk knows it. `owner` is the user's; after its end the stream is not `is_open`."""
 

@@ -156,6 +156,11 @@ class Outbox:
         return self._out_bytes
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes that wait here, for windows or for the peer to read."""
+        return self._queued_bytes + self._out_bytes
+
+    @property
     def is_congested(self) -> bool:
         """Whether so much waits for this trunk that no stream should add to it."""
         return self._queued_bytes + self._out_bytes >= self.limits.trunk_queue_bytes

@@ -525,9 +525,9 @@ def test_answers_that_are_not_read(fresh: Scene) -> None:
 
 def test_frames_that_never_end(fresh: Scene) -> None:
     """64 trunks with a frame, and 16 with a head, that come a byte at a time and never end, hold what they sent."""
-    leaf, roots = fresh.made.leaf(CALLER), fresh.made.roots
+    leaves, roots = [fresh.made.leaf(CALLER) for _ in range(4)], fresh.made.roots
     with fresh.bounded("64 slow frames, 16 slow heads"), contextlib.ExitStack() as stack:
-        slow = [stack.enter_context(TrunkPeer(fresh.hop.port, leaf, roots)) for _ in range(80)]
+        slow = [stack.enter_context(TrunkPeer(fresh.hop.port, leaves[number % 4], roots)) for number in range(80)]
         for number, peer in enumerate(slow):
             if number < 64:
                 peer.pour(frame(1, OPEN, END, length=16376) + opening(target=TO)[:9] + b"a" * 10_000)
@@ -538,6 +538,53 @@ def test_frames_that_never_end(fresh: Scene) -> None:
                 peer.pour(b"a")
             fresh.good.ask()
     assert_untouched(fresh)
+
+
+def test_trunks_of_one_certificate_are_counted(fresh: Scene) -> None:
+    """Of 60 trunks 32 are served; the others are told why by GOAWAY, in one line of the log; other certificates are not hurt."""
+    leaf, roots = fresh.made.leaf(CALLER), fresh.made.roots
+    with fresh.bounded("60 trunks of one certificate"), contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(TrunkPeer(fresh.hop.port, leaf, roots)) for _ in range(60)]
+        for peer in peers:
+            peer.pour(request(1, target=b"/well"))
+        served = [peer for peer in peers if peer.answer(1, HEAD, timeout_s=1) is not None]
+        refused = [peer.goodbye for peer in peers if peer not in served]
+        assert len(served) == 32
+        assert {said and said[0] for said in refused} == {Code.REFUSED}, refused
+        assert all(said is not None and "holds 32 trunks already" in said[1] for said in refused)
+        with fresh.peer() as other:
+            other.pour(request(1, target=b"/well"))
+            assert other.answer(1, HEAD) is not None
+    lines = [line for line in fresh.hop.said().splitlines() if "turned away" in line]
+    assert len(lines) == 1, lines
+
+
+MOST_OF_ALL_BYTES = 112 << 20
+
+
+def test_what_all_trunks_hold_together_is_bounded(fresh: Scene) -> None:
+    """Two certificates with 32 trunks each, which fill each of them as far as one trunk may be filled: the heaviest are cut."""
+    large = tuple((b"x-%d" % at, b"v" * 15_000) for at in range(3))
+    payload = opening(method=b"POST", target=b"/silence", fields=(HOST, *large))
+    data = b"".join(parts(number, payload, 0) + frame(number, DATA, 0, FULL) for number in range(1, 46))
+    leaves, roots = [fresh.made.leaf(CALLER) for _ in range(2)], fresh.made.roots
+    fresh.good.ask()
+    fresh.hop.forget_peak()
+    before = fresh.hop.rss_bytes
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(TrunkPeer(fresh.hop.port, leaves[number % 2], roots)) for number in range(64)]
+        for number, peer in enumerate(peers):
+            peer.pour(data)
+            if not number % 8:
+                fresh.good.ask()
+        fresh.settle()
+        fresh.good.ask()
+        grown = fresh.hop.peak_rss_bytes - before
+        print(f"64 full trunks: at most {grown / 1048576:.1f} MB more")  # noqa: T201 - the numbers are for who looks with -s
+        assert "cut a trunk of spiffe://" in fresh.hop.said()
+        assert grown <= MOST_OF_ALL_BYTES, f"{grown / 1048576:.1f} MB"
+    fresh.good.ask()
+    assert fresh.hop.is_alive
 
 
 @pytest.fixture

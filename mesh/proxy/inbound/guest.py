@@ -181,6 +181,27 @@ class TrunkGuest:
         self._hosting.links.pop(link, None)
 
 
+class TurnedAway:
+    """The keeper of a trunk that got a GOAWAY for its greeting: its trunk refuses every stream by itself."""
+
+    def __init__(self, links: dict[Link, None]) -> None:
+        self._links = links
+
+    def on_opened(self, link: Link, event: Opened) -> None:
+        """Cannot come: the trunk has said goodbye before its first stream."""
+
+    def on_leaving(self, link: Link) -> None:
+        """It goes by itself."""
+
+    def on_idle(self, link: Link) -> None:
+        """It has nothing to do."""
+
+    def on_closed(self, link: Link, reason: str) -> None:
+        """Forget it."""
+        del reason
+        self._links.pop(link, None)
+
+
 class HttpGuest:
     """The keeper of one inbound connection that speaks HTTP/1 on its own: a peer that is not Linkspan."""
 

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 from mesh.decide.authorise import Denied, Permit, Policy, compile_policy
 from mesh.identity.peer import PeerRefusedError, explain_handshake_failure, inspect_peer, recheck_peer
@@ -15,15 +16,18 @@ from mesh.model.snapshot import Snapshot
 from mesh.proxy.http.client import ClientConnection
 from mesh.proxy.http.form import TrunkForms
 from mesh.proxy.http.origin import OriginPool
+from mesh.proxy.inbound.admission import Refusal, find_refusal
 from mesh.proxy.inbound.caller import Caller, certificate_of
 from mesh.proxy.inbound.exchange import InboundExchange
-from mesh.proxy.inbound.guest import HttpGuest, TrunkGuest
+from mesh.proxy.inbound.guest import HttpGuest, TrunkGuest, TurnedAway
+from mesh.proxy.inbound.held import Held
 from mesh.proxy.link import Link
 from mesh.proxy.parts import HTTP_ALPN, HTTP_PROTOCOLS, Parts
 from mesh.proxy.pipe import StreamPipe
+from mesh.proxy.rarely import Rarely
 from mesh.proxy.record import ALLOW, DENY, REVOKED, Brief, Recorder
 from mesh.proxy.settings import InboundSettings
-from mesh.transport.dial import dial_tcp
+from mesh.transport.dial import dial_tcp, notice_dead_peer
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import Relay, RelayEnd
 from mesh.transport.tls import HandshakeError, handshake
@@ -34,6 +38,9 @@ from mesh.wire.trunk_events import TrunkLimits
 from mesh.wire.trunk_frames import ALPN, Code
 
 _EXPIRY_EVERY_S = 1.0
+_TURN_AWAY_S = 1.0
+"""How long a peer that gets no trunk may take to read why."""
+_MOST_TURNED_AWAY = 64
 
 _log = logging.getLogger("linkspan.proxy")
 
@@ -54,6 +61,9 @@ class InboundSide:
         self.links: dict[Link, TrunkGuest] = {}
         self.clients: dict[ClientConnection, HttpGuest] = {}
         self.relays: dict[Relay, Caller] = {}
+        self._joining: dict[ssl.SSLSocket, Caller] = {}
+        self._turned_away: dict[Link, None] = {}
+        self._rarely = Rarely()
         self.is_draining = False
         self._snapshot = snapshot
         self.policy: Policy = _policy_of(snapshot)
@@ -74,6 +84,8 @@ class InboundSide:
         self._open = metrics.connections_open.child("inbound")
         self._total = metrics.connections.child("inbound")
         self._trunks = metrics.trunks_open.child("inbound")
+        limits = TrunkLimits(max_streams=parts.limits.streams_a_trunk)
+        self._held = Held(self.links, parts.limits.held_bytes, limits, metrics)
         parts.sweep.add(self)
 
     # -- judgement --
@@ -137,11 +149,12 @@ class InboundSide:
         return await dial_tcp(settings.app_address, settings.app_port, timeout_s=self.timeouts.connect_s)
 
     def _on_accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        standing = len(self.links) + len(self.clients) + len(self.relays) + self._greeting
+        standing = self._standing + self._greeting
         if standing >= self._parts.limits.connections:
-            self._refuse("limit", f"{peer[0]} was turned away: {standing} connections are open")
+            self._turn_away("limit", peer[0], f"{peer[0]} was turned away: {standing} connections are open")
             sock.close()
             return
+        notice_dead_peer(sock)
         self._greeting += 1
         self._parts.start(self._welcome, sock, peer)
 
@@ -166,7 +179,41 @@ class InboundSide:
         if self.is_draining:
             tls.close()
             return
-        self._seat(tls, caller)
+        refusal = self._find_refusal(tls, caller)
+        if refusal is None:
+            self._seat(tls, caller)
+            return
+        text = f"{peer[0]} was turned away: {caller.spiffe_id}: {refusal.text}"
+        self._turn_away(refusal.reason, caller.peer.serial, text)
+        self._say_goodbye(tls, refusal)
+
+    @property
+    def _standing(self) -> int:
+        return len(self.links) + len(self.clients) + len(self.relays) + len(self._joining)
+
+    def _find_refusal(self, tls: ssl.SSLSocket, caller: Caller) -> Refusal | None:
+        trunks = [guest.caller.peer for guest in self.links.values()]
+        others = [guest.caller.peer for guest in self.clients.values()]
+        others += [one.peer for one in (*self.relays.values(), *self._joining.values())]
+        is_trunk = tls.selected_alpn_protocol() == ALPN
+        return find_refusal(caller.peer, trunks, others, self._parts.limits, is_trunk=is_trunk)
+
+    def _say_goodbye(self, tls: ssl.SSLSocket, refusal: Refusal) -> None:
+        """Close what may not come in: a trunk gets a GOAWAY and a moment to read it, so that its streams are known as not begun."""
+        if tls.selected_alpn_protocol() != ALPN or len(self._turned_away) >= _MOST_TURNED_AWAY:
+            tls.close()
+            return
+        link = Link(self.ring, tls, Trunk(is_dialler=False), TurnedAway(self._turned_away))
+        self._turned_away[link] = None
+        link.leave(Code.REFUSED, refusal.text)
+        self.ring.later(self.ring.time_s() + _TURN_AWAY_S, partial(link.close, "turned away"))
+
+    def _turn_away(self, reason: str, subject: str, text: str) -> None:
+        """Count a connection that comes over a limit; one line for many."""
+        self.recorder.metrics.refused.child("inbound", reason).value += 1
+        more = self._rarely.let((reason, subject), self.ring.time_s())
+        if more is not None:
+            _log.warning("%s%s", text, more)
 
     def _identify(self, tls: ssl.SSLSocket) -> Caller:
         parts = self._parts
@@ -180,8 +227,8 @@ class InboundSide:
         chosen = tls.selected_alpn_protocol()
         if chosen == ALPN:
             guest = TrunkGuest(self, caller)
-            trunk = Trunk(is_dialler=False, limits=TrunkLimits(max_streams=self._parts.limits.streams_a_trunk))
-            self.links[Link(self.ring, tls, trunk, guest)] = guest
+            trunk = Trunk(is_dialler=False, limits=self._held.limits)
+            self.links[Link(self.ring, tls, trunk, guest, self._held.meter)] = guest
         elif chosen == HTTP_ALPN or self.policy.protocol in HTTP_PROTOCOLS:
             keeper = HttpGuest(self, caller)
             client = ClientConnection(self.ring, tls, self.memo, keeper)
@@ -196,6 +243,7 @@ class InboundSide:
 
     async def _relay(self, tls: ssl.SSLSocket, caller: Caller, permit: Permit) -> None:
         """A TCP stream of a peer that is not Linkspan: one TLS connection each."""
+        self._joining[tls] = caller
         try:
             sock = await self._dial_app()
         except OSError as error:
@@ -205,6 +253,8 @@ class InboundSide:
         except BaseException:
             tls.close()
             raise
+        finally:
+            del self._joining[tls]
         started_s = self.ring.time_s()
 
         def ended(end: RelayEnd) -> None:
@@ -279,8 +329,9 @@ class InboundSide:
         for pipe in tuple(self.pipes):
             pipe.on_sweep(now_s)
         self.pool.on_sweep(now_s)
-        self._open.value = len(self.links) + len(self.clients) + len(self.relays)
+        self._open.value = self._standing
         self._trunks.value = len(self.links)
+        self._held.weigh()
         if now_s >= self._next_expiry_s:
             self._next_expiry_s = now_s + _EXPIRY_EVERY_S
             self._recheck_peers()
@@ -315,7 +366,7 @@ class InboundSide:
         """Cut everything that is left."""
         self._acceptor.close()
         self._parts.sweep.discard(self)
-        for link in tuple(self.links):
+        for link in (*self.links, *self._turned_away):
             link.close("this proxy stops")
         for client in tuple(self.clients):
             client.close()

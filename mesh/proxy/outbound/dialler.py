@@ -1,7 +1,6 @@
 """Reaching one endpoint: the address (its own or a gateway's), the TLS handshake, and the proof that it is the service meant."""
 
 import random
-import socket
 import ssl
 
 from mesh.decide.reach import GatewayMode, reach
@@ -11,17 +10,8 @@ from mesh.model.endpoint import Endpoint, instance_label
 from mesh.model.identity import service_id, service_sni
 from mesh.model.snapshot import Snapshot
 from mesh.proxy.parts import Parts
-from mesh.transport.dial import DialError, dial_tcp
+from mesh.transport.dial import DialError, dial_tcp, notice_dead_peer
 from mesh.transport.tls import HandshakeError, handshake
-
-_USER_TIMEOUT_MS = 20_000
-_KEEP_ALIVE = (
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-)
 
 
 class UnreachableError(Exception):
@@ -58,8 +48,7 @@ class Dialler:
         timeouts = parts.timeouts
         try:
             sock = await dial_tcp(hop.address, hop.port, timeout_s=target.connect_timeout_s or timeouts.connect_s)
-            for option in _KEEP_ALIVE:
-                sock.setsockopt(*option)
+            notice_dead_peer(sock, must_read=True)
             context = parts.identity.client_context(alpn)
             tls = await handshake(sock, context, server_name=sni, timeout_s=timeouts.handshake_s)
         except DialError as error:

@@ -5,7 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.wire.trunk import Trunk
-from mesh.wire.trunk_events import Data, Ended, Event, Failed, GoneAway, Headed, Opened, Stream, TrunkLimits, WasReset
+from mesh.wire.trunk_events import (
+    STREAM_COST_BYTES,
+    Data,
+    Ended,
+    Event,
+    Failed,
+    GoneAway,
+    Headed,
+    Opened,
+    Stream,
+    TrunkLimits,
+    WasReset,
+)
 from mesh.wire.trunk_frames import (
     DATA,
     END,
@@ -342,3 +354,37 @@ def test_fuzz_whole_equals_byte_by_byte(data: bytes, is_dialler: bool, streams: 
     for side in sides:
         assert side.error is None or side.error.is_peer
     assert sides[0].out.take(1 << 20)[-16:] == sides[1].out.take(1 << 20)[-16:]
+
+
+def test_what_a_peer_makes_us_hold_is_known() -> None:
+    """Streams, heads, bodies, half frames and unread answers all weigh, and nothing once they are gone."""
+    pair = Pair()
+    near, far = pair.near, pair.far
+    assert far.held_bytes == 0
+    stream, served = pair.open(end=False)
+    head = far.held_bytes
+    assert head > STREAM_COST_BYTES + len(BLOCK)
+    near.out.send_data(stream, bytes(1000))
+    pair.to_far()
+    assert far.held_bytes == head + 1000
+    far.consumed(served, 400)
+    assert far.held_bytes == head + 600
+    half = frame(1, DATA, bytes(100))[:50]
+    far.receive(half)
+    assert far.held_bytes == head + 650
+    far.receive(bytes(58))
+    far.out.send_head(served, 200, BLOCK, end=False)
+    far.out.send_data(served, bytes(5000))
+    assert far.held_bytes >= head + 700 + 5000
+    pair.to_near()
+    assert far.held_bytes == head + 700
+    near.reset(stream, Code.CANCELLED)
+    pair.to_far()
+    assert far.held_bytes == 0
+
+
+def test_a_head_in_parts_weighs() -> None:
+    """What is collected of a head that goes on counts before it is whole."""
+    far = Trunk(is_dialler=False)
+    far.receive(frame(1, OPEN, bytes([1]) * 9000, FLAG_MORE))
+    assert far.held_bytes == 9000

@@ -1,19 +1,26 @@
 """The mesh listener: nobody unidentified, nobody over the limit, nobody once revoked, and an orderly end."""
 
 import contextlib
+import socket
 import ssl
+from collections.abc import Iterator
 
 import pytest
 import trio
 from msgspec.structs import replace
 
 from mesh.identity.context import client_context
+from mesh.proxy.link import Link
 from mesh.proxy.settings import Limits
-from mesh.wire.trunk_frames import ALPN
+from mesh.transport.tls import handshake
+from mesh.wire.trunk import Trunk
+from mesh.wire.trunk_frames import ALPN, Code
 from tests.fakes.authority import Authority, service_uri
 from tests.fakes.mesh_world import (
     AUTHORITY,
     App,
+    Keeper,
+    Owner,
     callee,
     connect,
     connect_tls,
@@ -26,6 +33,26 @@ from tests.fakes.mesh_world import (
 )
 
 GET = b"GET /a HTTP/1.1\r\nhost: api\r\n\r\n"
+
+
+@pytest.fixture
+def stuck() -> Iterator[int]:
+    """The port of an application that accepts nobody: its queue is full."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def socket_to(port: int) -> socket.socket:
+    """A connection that has not begun its handshake."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.settimeout(0)
+    return sock
 
 
 async def wait_for(count: object) -> None:
@@ -123,3 +150,68 @@ async def test_a_plain_stream_is_judged_before_the_application_is_dialled(nurser
         await stream.transport_stream.aclose()
         assert app.connections == 0
         assert side.metrics.denied.child("stranger", "api").value == 1
+
+
+async def test_a_certificate_gets_its_trunks_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    """The next one is told REFUSED by GOAWAY, its streams that they were not begun; another peer comes in; one line for all."""
+    async with open_inbound(1, limits=Limits(trunks_a_certificate=2)) as (inbound, side):
+        keepers = []
+        for _ in range(5):
+            keeper = Keeper()
+            tls = await connect_tls(inbound.port, "web", ALPN)
+            link = Link(inbound.ring, tls, Trunk(is_dialler=True), keeper)
+            keepers.append((link, keeper))
+            await wait_for(lambda: side.metrics.connections.child("inbound").value == min(2, len(keepers)))
+        link, keeper = keepers[-1]
+        stream = link.trunk.open_tcp()
+        stream.owner = owner = Owner()
+        link.touch()
+        await wait_for(lambda: keeper.leaving and owner.heard)
+        assert owner.heard == [("reset", Code.REFUSED)]
+        other = await connect_tls(inbound.port, "stranger", ALPN)
+        await wait_for(lambda: len(inbound.links) == 3)
+        refused = side.metrics.refused.child("inbound", "peer_trunks")
+        assert refused.value == 3
+        lines = [record.getMessage() for record in caplog.records if "turned away" in record.getMessage()]
+        assert len(lines) == 1
+        assert "svc/web: its certificate" in lines[0]
+        keepers[0][0].close("done")
+        await wait_for(lambda: len(inbound.links) == 2)
+        again = await connect_tls(inbound.port, "web", ALPN)
+        await wait_for(lambda: len(inbound.links) == 3)
+        for sock in (other, again):
+            sock.close()
+        for link, _ in keepers:
+            link.close("end")
+
+
+async def test_who_is_turned_away_is_let_go(autojump_clock: trio.abc.Clock) -> None:
+    """It has a second to read why, whatever it does; then nothing of it is left."""
+    async with open_inbound(1, limits=Limits(trunks_a_certificate=0)) as (inbound, _):
+        tls = await connect_tls(inbound.port, "web", ALPN)
+        while not inbound._turned_away:
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(1.1)
+        assert not inbound._turned_away
+        tls.close()
+
+
+async def test_streams_of_peers_without_trunks_count_from_the_start(stuck: int) -> None:
+    """While the application is dialled the connection counts already: a third one of the same certificate is closed."""
+    async with open_inbound(stuck, callee("tcp"), limits=Limits(foreign_a_certificate=2)) as (inbound, side):
+        context = identity("web").client_context(())
+        socks = [await handshake(socket_to(inbound.port), context, server_name="api", timeout_s=5) for _ in range(3)]
+        assert await hear(socks[2]) == b""
+        assert side.metrics.refused.child("inbound", "peer_connections").value == 1
+        for sock in socks:
+            sock.close()
+
+
+async def test_a_peer_that_vanishes_is_noticed() -> None:
+    """The kernel asks idle peers for a sign of life: a lost host's trunks do not stay for ever."""
+    async with open_inbound(1) as (inbound, _):
+        tls = await connect_tls(inbound.port, "web", ALPN)
+        await wait_for(lambda: inbound.links)
+        [link] = inbound.links
+        assert link._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        tls.close()
