@@ -20,6 +20,8 @@ from mesh.wire.trunk_frames import Code, TrunkError
 _READ_BYTES = 128 * 1024
 _TLS_RECORD_BYTES = 16 * 1024
 _WRITE_BYTES = 64 * 1024
+_LONG_LOOK_S = 1.0
+"""What counts at most between two looks at what a peer has begun."""
 _NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _log = logging.getLogger("linkspan.proxy")
@@ -105,12 +107,15 @@ class Link:
     """One trunk on one TLS socket, which it owns."""
 
     __slots__ = (
+        "_begun",
         "_fd",
         "_keeper",
+        "_looked_s",
         "_mask",
         "_meter",
         "_ring",
         "_sock",
+        "_stuck_s",
         "_unsent",
         "elephants",
         "gathered",
@@ -128,6 +133,9 @@ class Link:
         self._fd = sock.fileno()
         self._keeper = keeper
         self._meter = meter
+        self._begun = 0
+        self._looked_s = 0.0
+        self._stuck_s = 0.0
         self._mask = READ
         self.is_dirty = False
         self._unsent = memoryview(b"")
@@ -206,6 +214,19 @@ class Link:
             self.trunk.fail(TrunkError(code, reason))
             self._write()
             self._close(reason)
+
+    def is_stuck(self, now_s: float, after_s: float) -> bool:
+        """Whether the peer has begun a frame or a head and not ended it for `after_s` of the time in which this was asked.
+
+        Asked by the sweep, so that nobody keeps time for each frame. A process that was stopped for a while blames no peer for it.
+        """
+        begun = self.trunk.begun
+        if not begun or begun != self._begun:
+            self._begun, self._stuck_s = begun, 0.0
+        else:
+            self._stuck_s += min(now_s - self._looked_s, _LONG_LOOK_S)
+        self._looked_s = now_s
+        return self._stuck_s >= after_s
 
     # -- for the ring --
 

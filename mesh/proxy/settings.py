@@ -23,11 +23,15 @@ class Upstream(msgspec.Struct, frozen=True):
 
 
 class Timeouts(msgspec.Struct, frozen=True):
-    """Seconds. A route's own time-outs (request, idle) come with the chain and go before these."""
+    """Seconds. A route's own time-outs (request, idle) come with the chain and go before these.
+
+    `frame_s`: for one frame of a trunk, or one head in several, from its first byte to its last; longer than the kernel tries a peer that is gone.
+    """
 
     connect_s: float = 5.0
     handshake_s: float = 10.0
     head_s: float = 10.0
+    frame_s: float = 30.0
     request_s: float = 15.0
     stream_idle_s: float = 300.0
     tcp_idle_s: float = 3600.0

@@ -83,6 +83,7 @@ class Trunk:
         self._uncredited_bytes = 0
         self._held_bytes = 0
         self._part: tuple[int, int, bytearray] | None = None
+        self._begun = 0
         self._finished = 0
         self._idle_resets = 0
         self._refused = 0
@@ -196,8 +197,19 @@ class Trunk:
             self.fail(error)
             events.append(Failed(error))
             return events
-        self._rest = bytes(data[at:]) if at < size else b""
+        self._rest = self._keep(data, at) if at < size else b""
         return events
+
+    def _keep(self, data: Bytes, at: int) -> bytes:
+        """The part of a frame that waits for the rest of it."""
+        if (at or not self._rest) and self._part is None:
+            self._begun += 1
+        return bytes(data[at:])
+
+    @property
+    def begun(self) -> int:
+        """0 when the peer has ended every frame and head that it began; else a number that is another one for the next of them."""
+        return self._begun if self._rest or self._part is not None else 0
 
     @property
     def held_bytes(self) -> int:
@@ -456,6 +468,7 @@ class Trunk:
             if not more:
                 return bytes(payload)
             self._part = (stream_id, kind, bytearray())
+            self._begun += 1
         collected = self._part[2]
         collected += payload
         if len(collected) > MAX_HEAD_BYTES or (more and not payload):

@@ -328,6 +328,9 @@ class InboundSide:
             client.on_sweep(now_s)
         for pipe in tuple(self.pipes):
             pipe.on_sweep(now_s)
+        for link in tuple(self.links):
+            if link.is_stuck(now_s, self.timeouts.frame_s):
+                self._cut_stuck(link)
         self.pool.on_sweep(now_s)
         self._open.value = self._standing
         self._trunks.value = len(self.links)
@@ -335,6 +338,12 @@ class InboundSide:
         if now_s >= self._next_expiry_s:
             self._next_expiry_s = now_s + _EXPIRY_EVERY_S
             self._recheck_peers()
+
+    def _cut_stuck(self, link: Link) -> None:
+        self.recorder.metrics.trunks_cut.child("inbound", "frame").value += 1
+        text = f"a frame was begun and not ended within {self.timeouts.frame_s:g} s"
+        _log.warning("cut a trunk of %s: %s", self.links[link].caller.spiffe_id, text)
+        link.fail(Code.TIMEOUT, text)
 
     def on_failure(self, error: Exception) -> None:
         """A sweep failed; the ring has logged it."""

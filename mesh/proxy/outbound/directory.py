@@ -149,7 +149,7 @@ class Directory:
 
     def on_sweep(self, now_s: float) -> None:
         """Look at idle trunks."""
-        for peer in self._peers.values():
+        for peer in (*self._peers.values(), *self._retired):
             peer.on_sweep(now_s)
         self._retired = [peer for peer in self._retired if not peer.is_unused]
 

@@ -65,6 +65,7 @@ class Peer:
         self._wanted_links = 1 if dialler.is_local(candidate.endpoint) else _ACROSS_NETWORKS
         self._trunks = metrics.trunks_open.child("outbound")
         self._total = metrics.connections.child("outbound")
+        self._cut = metrics.trunks_cut.child("outbound", "frame")
 
     @property
     def is_unused(self) -> bool:
@@ -208,11 +209,18 @@ class Peer:
             self._foreign.close()
 
     def on_sweep(self, now_s: float) -> None:
-        """Close trunks that have been idle for long."""
+        """Close trunks that have been idle for long, or whose peer ends no frame."""
         for link in tuple(self._links):
             if not link.trunk.streams and now_s - link.last_s > _IDLE_S:
                 self._links.remove(link)
                 self._retire(link)
+        frame_s = self._dialler.parts.timeouts.frame_s
+        for link in (*self._links, *self._leaving):
+            if link.is_stuck(now_s, frame_s):
+                text = f"a frame was begun and not ended within {frame_s:g} s"
+                _log.warning("cut a trunk to %r: %s", self.candidate, text)
+                self._cut.value += 1
+                link.fail(Code.TIMEOUT, text)
         if self._stale and not self._dialling:
             self._start()
         if self._foreign is not None:

@@ -146,3 +146,34 @@ async def test_a_broken_socket_is_told_once(ring: Ring) -> None:
     await wait_all_tasks_blocked()
     assert owner.heard == [("reset", Code.BROKEN)]
     assert len(keeper.closed) == 1
+
+
+async def test_a_peer_that_ends_no_frame_is_stuck(ring: Ring) -> None:
+    """It is so when the same frame was open for as long; frames that go on are not, nor is silence, nor a time without looks."""
+    left, right = wire()
+    link = Link(ring, left, Trunk(is_dialler=False), Keeper())
+    ping = b"\0\0\0\0\x08\0\0\x08" + bytes(8)
+    assert not any(link.is_stuck(now_s, 3.0) for now_s in range(9))
+    for now_s in range(9, 18):
+        right.sendall(ping[8:] + ping[:8] if link.trunk.begun else ping[:8])
+        await wait_all_tasks_blocked()
+        assert not link.is_stuck(now_s, 3.0)
+    assert [link.is_stuck(now_s, 3.0) for now_s in (18.0, 60.0, 60.5, 61.0)] == [False, False, False, True]
+    link.close("test")
+    right.close()
+
+
+async def test_a_failed_link_says_why(ring: Ring) -> None:
+    """Its peer gets a GOAWAY, its streams are reset, its keeper hears the reason once."""
+    near, far, keeper, other = link_pair(ring, own)
+    stream = near.trunk.open_tcp()
+    stream.owner = owner = Owner()
+    near.touch()
+    await wait_all_tasks_blocked()
+    far.fail(Code.TIMEOUT, "too slow")
+    far.fail(Code.TIMEOUT, "again")
+    assert other.closed == ["too slow"]
+    assert other.owners[0].heard == [("reset", Code.BROKEN)]
+    await wait_all_tasks_blocked()
+    assert keeper.leaving == 1
+    assert owner.heard == [("reset", Code.BROKEN)]

@@ -388,3 +388,39 @@ def test_a_head_in_parts_weighs() -> None:
     far = Trunk(is_dialler=False)
     far.receive(frame(1, OPEN, bytes([1]) * 9000, FLAG_MORE))
     assert far.held_bytes == 9000
+
+
+def test_a_frame_that_is_begun_has_a_number() -> None:
+    """The same for as long as it is not whole, however it trickles in; another one for the next; none between."""
+    far = Trunk(is_dialler=False)
+    ping = frame(0, PING, bytes(8))
+    assert far.begun == 0
+    far.receive(ping[:3])
+    first = far.begun
+    assert first
+    far.receive(ping[3:9])
+    assert far.begun == first
+    far.receive(ping[9:])
+    assert far.begun == 0
+    far.receive(ping[:9])
+    second = far.begun
+    assert second not in {0, first}
+    far.receive(ping[9:] + ping + ping[:1])
+    assert far.begun not in {0, first, second}
+
+
+def test_a_head_in_parts_is_one_thing_begun() -> None:
+    """Whole frames do not make a head whole: its number stays until its last one is here."""
+    far = Trunk(is_dialler=False)
+    payload = encode_request(b"GET", b"/a", BLOCK)
+    pieces = [payload[at : at + 5] for at in range(0, len(payload), 5)]
+    far.receive(frame(1, OPEN, pieces[0], FLAG_MORE))
+    number = far.begun
+    assert number
+    for piece in pieces[1:-1]:
+        data = frame(1, OPEN, piece, FLAG_MORE)
+        for at in range(0, len(data), 3):
+            far.receive(data[at : at + 3])
+            assert far.begun == number
+    assert isinstance(far.receive(frame(1, OPEN, pieces[-1], FLAG_END))[0], Opened)
+    assert far.begun == 0

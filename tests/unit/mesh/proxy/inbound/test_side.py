@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from mesh.identity.context import client_context
 from mesh.proxy.link import Link
-from mesh.proxy.settings import Limits
+from mesh.proxy.settings import Limits, Timeouts
 from mesh.transport.tls import handshake
 from mesh.wire.trunk import Trunk
-from mesh.wire.trunk_frames import ALPN, Code
+from mesh.wire.trunk_frames import ALPN, GOAWAY, Code
 from tests.fakes.authority import Authority, service_uri
 from tests.fakes.mesh_world import (
     AUTHORITY,
@@ -215,3 +215,26 @@ async def test_a_peer_that_vanishes_is_noticed() -> None:
         [link] = inbound.links
         assert link._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         tls.close()
+
+
+@pytest.mark.parametrize("begin", [b"\0\0\0\1\1\0\0\x40abc", b"\0\0\0\1\1\2\0\3\1\0\0"], ids=["frame", "head"])
+async def test_a_frame_that_does_not_end_is_timed_out(
+    begin: bytes, autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a frame, or a head of which more is to come, holds memory for `frame_s` and no longer; the peer is told why."""
+    async with open_inbound(1, timeouts=Timeouts(frame_s=30)) as (inbound, side):
+        tls, quiet = [await connect_tls(inbound.port, "web", ALPN) for _ in range(2)]
+        tls.send(begin)
+        while not any(link.trunk.begun for link in inbound.links):
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(29)
+        assert len(inbound.links) == 2
+        await trio.sleep(2)
+        assert len(inbound.links) == 1
+        goodbye = await hear(tls)
+        assert goodbye[4] == GOAWAY
+        assert b"not ended within 30 s" in goodbye
+        assert side.metrics.trunks_cut.child("inbound", "frame").value == 1
+        assert "cut a trunk of spiffe://test.linkspan/ns/default/dc/dc1/svc/web: a frame was begun" in caplog.text
+        tls.close()
+        quiet.close()

@@ -8,7 +8,7 @@ import trio
 from mesh.decide.authorise import permit_local_app
 from mesh.proxy.link import Link
 from mesh.proxy.outbound.peer import Peer
-from mesh.proxy.settings import Limits
+from mesh.proxy.settings import Limits, Timeouts
 from mesh.wire.trunk_events import Opened
 from mesh.wire.trunk_frames import Code
 from tests.fakes.mesh_world import Instance, caller, dead_port, instances, open_outbound
@@ -156,3 +156,24 @@ async def seated(one: Instance) -> None:
     """Wait until the instance has its side of the trunk."""
     while not one.links:
         await trio.lowlevel.checkpoint()
+
+
+async def test_an_instance_that_ends_no_frame_is_left() -> None:
+    """After `frame_s` its trunk is closed, and counted; the next user gets a new one."""
+    async with (
+        instances(hang) as (one,),
+        open_outbound(caller(one.port), timeouts=Timeouts(frame_s=1)) as (outbound, side),
+    ):
+        peer = peer_of(outbound)
+        link = (await get(peer)).link
+        assert link is not None
+        await seated(one)
+        one.links[0]._sock.send(b"\0\0\0\0\x08\0\0\x08abc")
+        while not link.trunk.begun:
+            await trio.lowlevel.checkpoint()
+        for quarter in range(5):
+            assert not link.is_closed
+            peer.on_sweep(link.last_s + quarter / 4)
+        assert link.is_closed
+        assert side.metrics.trunks_cut.child("outbound", "frame").value == 1
+        assert (await get(peer)).link is not link
