@@ -137,7 +137,7 @@ def explain_handshake_failure(error: ssl.SSLError | OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError) and code is not None:
         text = _VERIFY_TEXTS.get(code)
         return text or f"the certificate cannot be verified: {error.verify_message} (code {code})"
-    if isinstance(error, ssl.SSLEOFError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # which of them depends on the version of Python
         return _REASON_TEXTS["UNEXPECTED_EOF_WHILE_READING"]
     reason = getattr(error, "reason", None)
     if isinstance(reason, str):

@@ -67,7 +67,7 @@ def _say(error: Exception) -> str:
     """What went wrong in words an operator can act on."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the peer's certificate was refused: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError | ConnectionError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
         return "the peer hung up during the TLS handshake"
     if isinstance(error, ssl.SSLError):
         return f"the TLS handshake failed: {error.reason or error}"

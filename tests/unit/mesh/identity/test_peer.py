@@ -166,6 +166,7 @@ def test_a_client_refuses_a_strange_server():
     ("error", "text"),
     [
         (ssl.SSLEOFError(8, "EOF occurred"), "the peer closed the connection during the handshake"),
+        (ssl.SSLZeroReturnError(6, "closed (EOF)"), "the peer closed the connection during the handshake"),
         (ConnectionResetError(104, "Connection reset by peer"), "the connection failed: Connection reset by peer"),
         (OSError("odd"), "the connection failed: odd"),
     ],
