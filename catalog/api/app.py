@@ -12,6 +12,10 @@ from catalog.api.gate import Gate
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
 from catalog.api.http.endpoint import Endpoint, Method, send_answer
+from catalog.api.kv.keys import KeyEndpoints
+from catalog.api.kv.sessions import SessionEndpoints
+from catalog.api.kv.transactions import TransactionEndpoints
+from catalog.api.operator import OperatorEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
@@ -38,6 +42,10 @@ def routes(api: Api) -> list[BaseRoute]:
         SyncEndpoints(api),
         IdentityEndpoints(api),
         RevocationEndpoints(api),
+        KeyEndpoints(api),
+        SessionEndpoints(api),
+        TransactionEndpoints(api),
+        OperatorEndpoints(api),
     )
     return [route for family in families for route in family_routes(api.gate, family.paths())]
 
