@@ -26,6 +26,13 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     "--http", default="127.0.0.1:8500", show_default=True, help="Plain API port, loopback only; 'off' for none."
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name that the plain port answers to, beside localhost and loopback addresses. Repeatable.",
+)
+@click.option(
     "--mesh", default="0.0.0.0:8502", show_default=True, help="Mutual TLS port for agents, proxies and joins."
 )
 @click.option("--node", default=None, help="Name of this node in the catalog.  [default: the host's name]")
@@ -120,6 +127,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
         cluster=cluster,
         kubernetes=access,
         publish_roots=flags["publish_roots"],
+        allowed_hosts=flags["allowed_hosts"],
         leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
     )
 

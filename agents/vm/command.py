@@ -135,6 +135,13 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     "--http", default="127.0.0.1:8500", show_default=True, help="Where Consul's API is served; loopback only."
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name that the API answers to, beside localhost and loopback addresses. Repeatable.",
+)
+@click.option(
     "--socket",
     "socket_path",
     type=click.Path(path_type=Path),
@@ -160,6 +167,7 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     state_dir: Path,
     config_dir: Path | None,
     http: str,
+    allowed_hosts: tuple[str, ...],
     socket_path: Path,
     socket_group: str,
     enable_script_checks: bool,
@@ -172,6 +180,7 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     from agents.vm.host.agent import AgentSettings, load_agent
     from agents.vm.host.enrolment import EnrolmentError
     from agents.vm.host.serve import ListenError
+    from mesh.wire.http1.host import InvalidHostError
 
     start_log(log_level)
     settings = AgentSettings(
@@ -179,13 +188,14 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
         socket=socket_path,
         config_dir=config_dir,
         http=http,
+        allowed_hosts=allowed_hosts,
         socket_group=socket_group,
         enable_script_checks=enable_script_checks,
         leave_on_terminate=leave_on_terminate,
     )
     try:
         trio.run(load_agent(settings).run)
-    except (EnrolmentError, ListenError) as error:
+    except (EnrolmentError, ListenError, InvalidHostError) as error:
         raise click.ClickException(str(error)) from error
 
 

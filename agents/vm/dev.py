@@ -28,6 +28,7 @@ from agents.vm.host.serve import ListenError, listen_unix
 from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 from catalog.server.config.read import Loaded, load, setting_keys
+from mesh.wire.http1.host import host_rule
 
 log = logging.getLogger("linkspan.dev")
 
@@ -52,6 +53,7 @@ class DevSettings(msgspec.Struct, frozen=True):
     socket: Path | None = None
     enable_script_checks: bool = False
     enable_local_script_checks: bool = False
+    allowed_hosts: tuple[str, ...] = ()
     loaded: Loaded = Loaded()
 
 
@@ -82,7 +84,8 @@ async def run_dev(
 
     async with AsyncExitStack() as stack:
         stack.enter_context(one_error())
-        plain = _listening(stack, listen_plain, settings.http_port, "--http-port")
+        listen_api = partial(listen_plain, hosts=host_rule(settings.allowed_hosts))
+        plain = _listening(stack, listen_api, settings.http_port, "--http-port")
         mesh_socket = _listening(stack, listen, settings.mesh_port, "--mesh-port")
         listeners = [plain] + ([Listener(stack.enter_context(_unix(settings.socket)))] if settings.socket else [])
         folder = settings.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linkspan-dev-")))
@@ -91,7 +94,7 @@ async def run_dev(
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
-            api = Api(engine, authority, everyone_operates=True)
+            api = Api(engine, authority, node=settings.node, everyone_operates=True)
             certificate = ServerCertificate(authority, api.roots, time.time)
             nursery.start_soon(certificate.keep_fresh)
             core = _core(settings, application(routes(api)), stop)
@@ -221,6 +224,13 @@ class AppCall:
 
 @click.command()
 @click.option("--http-port", default=8500, show_default=True, help="Consul's API, on 127.0.0.1.")
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name that the API answers to, beside localhost and loopback addresses. Repeatable.",
+)
 @click.option("--mesh-port", default=8502, show_default=True, help="Mutual TLS for proxies, on 127.0.0.1.")
 @click.option("--node", default=socket.gethostname, show_default="this host's name", help="The node's name.")
 @click.option("--network", default="default", show_default=True, help="The network of services registered here.")

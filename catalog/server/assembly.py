@@ -31,6 +31,7 @@ from catalog.state.records import SERF_HEALTH, Check, Node, ServiceInstance
 from catalog.store.sqlite import open_sqlite
 from mesh.identity.keep import make_private_directory, replace_file
 from mesh.model.endpoint import Health
+from mesh.wire.http1.host import host_rule
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,9 @@ async def _run(
     settings: Settings, stop: trio.Event, task_status: trio.TaskStatus[Running], epoch: Callable[[], float]
 ) -> None:
     async with AsyncExitStack() as stack:
-        plain = _closing(stack, listen_plain(settings.http)) if settings.http else None
+        plain = (
+            _closing(stack, listen_plain(settings.http, host_rule(settings.allowed_hosts))) if settings.http else None
+        )
         mesh_socket = listen(settings.mesh, backlog=settings.limits.backlog)
         stack.callback(mesh_socket.close)
         make_private_directory(settings.data_dir)
@@ -88,7 +91,7 @@ async def _run(
             await keep_operator_token(engine, settings.data_dir)
             await engine.submit(own_registration(settings.node, settings.address, settings.datacenter))
             join = KubernetesJoin(settings.cluster, kubernetes) if kubernetes and settings.cluster else None
-            api = Api(engine, authority, address=settings.address, kubernetes=join, epoch=epoch)
+            api = Api(engine, authority, address=settings.address, node=settings.node, kubernetes=join, epoch=epoch)
             certificate = ServerCertificate(authority, api.roots, epoch)
             nursery.start_soon(certificate.keep_fresh)
             if kubernetes and settings.publish_roots:

@@ -26,6 +26,7 @@ class KubernetesAccess(msgspec.Struct, frozen=True):
 class Settings(msgspec.Struct, frozen=True):
     """One catalog. `http` empty: no plain port. `trust_domain` None: the one the data holds, or a new one.
 
+    `allowed_hosts` are names that the plain port answers to beside loopback's own.
     `publish_roots` is the `namespace/name` of the ConfigMap that holds the trust bundle in the cluster, empty: none.
     """
 
@@ -40,4 +41,5 @@ class Settings(msgspec.Struct, frozen=True):
     cluster: Cluster | None = None
     kubernetes: KubernetesAccess | None = None
     publish_roots: str = ""
+    allowed_hosts: tuple[str, ...] = ()
     leaf_ttl_s: float = LEAF_TTL_S

@@ -13,6 +13,7 @@ import msgspec
 from mesh.model.names import InvalidNameError, check_label
 from mesh.sync.link.address import HostPort, InvalidAddressError, parse_host_port, parse_unix
 from mesh.sync.member import Source
+from mesh.wire.http1.host import HostRule, InvalidHostError, host_rule
 
 SYNC_PORT = 8502
 DEFAULT_AGENT = "unix:/run/linkspan/agent.sock"
@@ -22,11 +23,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Hosting(msgspec.Struct, frozen=True):
-    """Where a process is looked at: admin pages, metrics for Prometheus, the access log's path (`-` is stdout, empty is none)."""
+    """Where a process is looked at: admin pages, metrics for Prometheus, the access log's path (`-` is stdout, empty is none).
+
+    `hosts` are the names that the pages answer to on loopback.
+    """
 
     admin: HostPort | None = None
     metrics: HostPort | None = None
     access_log: str = ""
+    hosts: HostRule = HostRule()
 
 
 class AddressType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -146,6 +151,14 @@ _OPTIONS = (
         envvar="LINKSPAN_METRICS",
         help="/metrics and /ready alone, for other hosts to read.",
     ),
+    click.option(
+        "--allowed-host",
+        "allowed_hosts",
+        multiple=True,
+        metavar="NAME",
+        envvar="LINKSPAN_ALLOWED_HOST",
+        help="A name that pages on loopback answer to, beside localhost and loopback addresses; repeatable.",
+    ),
     click.option("--access-log", default="", envvar="LINKSPAN_ACCESS_LOG", help="A file, or - for stdout."),
     click.option(
         "--config",
@@ -186,5 +199,13 @@ def make_source(values: dict[str, Any]) -> Source:
 
 
 def make_hosting(values: dict[str, Any]) -> Hosting:
-    """The hosting among parsed flags."""
-    return Hosting(values["admin"], values["metrics"], values["access_log"])
+    """The hosting among parsed flags.
+
+    Raises:
+        click.UsageError: an allowed host is none.
+    """
+    try:
+        hosts = host_rule(values["allowed_hosts"])
+    except InvalidHostError as error:
+        raise click.UsageError(f"--allowed-host: {error}") from error
+    return Hosting(values["admin"], values["metrics"], values["access_log"], hosts)

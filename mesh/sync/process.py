@@ -107,7 +107,7 @@ class Process:
             if address is None:
                 continue
             try:
-                await nursery.start(serve_admin, address.host, address.port, pages)
+                await nursery.start(serve_admin, address.host, address.port, pages, self._hosting.hosts)
             except OSError as error:
                 raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
 

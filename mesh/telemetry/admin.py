@@ -1,14 +1,18 @@
 """The admin HTTP of a proxy or gateway: a few pages made on demand, for the host's operator and for Prometheus.
 
-GET and HEAD only, on h11 over trio, everything bounded. It must never show a key or a token, nor change anything.
+GET and HEAD only, on h11 over trio, everything bounded. On loopback it answers to loopback's names alone.
+It must never show a key or a token, nor change anything.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 
 import h11
 import msgspec
 import trio
+
+from mesh.wire.http1.host import HostRule
 
 MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 16 * 1024
@@ -31,9 +35,14 @@ Pages = Mapping[str, Callable[[], Page]]
 
 
 async def serve_admin(
-    address: str, port: int, pages: Pages, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    address: str,
+    port: int,
+    pages: Pages,
+    hosts: HostRule = HostRule(),  # noqa: B008 - a frozen value
+    *,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `pages` until cancelled; `task_status` gets the port.
+    """Serve `pages` until cancelled; `task_status` gets the port. On loopback only to who calls it by one of `hosts`.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -47,17 +56,26 @@ async def serve_admin(
             except trio.WouldBlock:
                 return
             try:
-                await _converse(stream, pages)
+                await _converse(stream, guarded)
             finally:
                 room.release()
 
     listeners = await trio.open_tcp_listeners(port, host=address)
+    is_local = all(ip_address(listener.socket.getsockname()[0]).is_loopback for listener in listeners)
+    guarded = _Guarded(pages, hosts if is_local else None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, handle, listeners)
         task_status.started(listeners[0].socket.getsockname()[1])
 
 
-async def _converse(stream: trio.abc.Stream, pages: Pages) -> None:
+class _Guarded(msgspec.Struct, frozen=True):
+    """The pages of a port, and the names that it answers to; None: any."""
+
+    pages: Pages
+    hosts: HostRule | None
+
+
+async def _converse(stream: trio.abc.Stream, pages: _Guarded) -> None:
     """Answer requests on one connection until either side has enough. Survives whatever the client does."""
     http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
     try:
@@ -92,10 +110,13 @@ async def _read_request(stream: trio.abc.Stream, http: h11.Connection) -> h11.Re
             return None
 
 
-def _answer(http: h11.Connection, request: h11.Request, pages: Pages) -> bytes:
+def _answer(http: h11.Connection, request: h11.Request, guarded: _Guarded) -> bytes:
     path = request.target.partition(b"?")[0].decode("latin-1")
-    make = pages.get(path)
-    if request.method not in {b"GET", b"HEAD"}:
+    pages, make = guarded.pages, guarded.pages.get(path)
+    refusal = guarded.hosts.refusal(request.headers) if guarded.hosts is not None else ""
+    if refusal:
+        page = Page(f"{refusal}\n".encode(), 403)
+    elif request.method not in {b"GET", b"HEAD"}:
         page = Page(b"only GET and HEAD are served here\n", 405)
     elif make is None:
         page = Page(b"there is no such page; there are: " + " ".join(sorted(pages)).encode() + b"\n", 404)

@@ -31,6 +31,7 @@ from mesh.identity.context import client_context
 from mesh.identity.keygen import make_key_and_csr_pem
 from mesh.identity.leaf import Leaf, make_leaf
 from mesh.model.identity import Kind, SpiffeId
+from mesh.wire.http1.host import host_rule
 
 TRUST_DOMAIN = "test.consul"
 DATACENTER = "dc1"
@@ -113,14 +114,20 @@ async def send(client: httpx2.AsyncClient, method: str, path: str, body: Any = N
 
 @asynccontextmanager
 async def open_site(
-    *, everyone_operates: bool = False, limits: Limits = DEFAULT_LIMITS, with_own: bool = False, **settings: Any
+    *,
+    everyone_operates: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    with_own: bool = False,
+    allowed_hosts: tuple[str, ...] = (),
+    **settings: Any,
 ) -> AsyncIterator[Site]:
     """A running catalog; `everyone_operates` is dev mode, `with_own` registers its own node, `settings` are `Api`'s."""
     engine = await Catalog.open(MemoryStore())
     authority = Authority(make_root(TRUST_DOMAIN, time.time()), DATACENTER)
-    api = Api(engine, authority, everyone_operates=everyone_operates, **settings)
+    api = Api(engine, authority, node="server", everyone_operates=everyone_operates, **settings)
     certificate = ServerCertificate(authority, api.roots, time.time)
-    plain, mesh = listen_plain("127.0.0.1:0"), Listener(listen("127.0.0.1:0"), certificate.context)
+    plain = listen_plain("127.0.0.1:0", host_rule(allowed_hosts))
+    mesh = Listener(listen("127.0.0.1:0"), certificate.context)
     server = Server(application(routes(api)), [plain, mesh], limits)
     site = Site(api, engine, server, certificate, plain.address, mesh.address)
     async with trio.open_nursery() as nursery:

@@ -17,7 +17,7 @@ from agents.vm.api.call import App
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.enrolment import IDENTITY_FOLDER, Enrolment, EnrolmentError, load_enrolment
 from agents.vm.host.lease import Lease
-from agents.vm.host.serve import listen_loopback, listen_unix, serve
+from agents.vm.host.serve import listen_loopback, listen_unix, only_for, serve
 from agents.vm.host.upstream import CatalogLink, ForwardLink
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 from agents.vm.relay.relay import Relay
@@ -34,6 +34,7 @@ from mesh.sync.leaf import LeafRenewal
 from mesh.sync.link.dial import CatalogDialler
 from mesh.sync.link.errors import SyncError
 from mesh.telemetry.notify import Notifier
+from mesh.wire.http1.host import host_rule
 
 log = logging.getLogger("linkspan.agent")
 
@@ -53,7 +54,10 @@ class LapsedError(SyncError):
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
-    """How this agent runs. `socket_group` is the group whose members may reach the proxies' socket."""
+    """How this agent runs. `socket_group` is the group whose members may reach the proxies' socket.
+
+    `allowed_hosts` are names that the API answers to beside loopback's own.
+    """
 
     state_dir: Path
     socket: Path
@@ -62,6 +66,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     socket_group: str = ""
     enable_script_checks: bool = False
     leave_on_terminate: bool = False
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Doors(NamedTuple):
@@ -114,7 +119,7 @@ class Agent:
             await self._relay.restore()
             self._on_news({ROOTS})
             proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
-            api = forwarding_app(host, ForwardLink(self._forwarding))
+            api = only_for(host_rule(settings.allowed_hosts), forwarding_app(host, ForwardLink(self._forwarding)))
             try:
                 await self._run_all(Doors(socket_app(host, proxies), unix, api, tcp))
             finally:

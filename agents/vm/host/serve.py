@@ -24,8 +24,9 @@ from anycorn.typing import ConnectionState
 from anycorn.worker_context import WorkerContext
 from anyio.abc import SocketListener, SocketStream
 
-from agents.vm.api.call import App
+from agents.vm.api.call import TEXT_TYPE, App, Receive, Scope, Send
 from mesh.sync.link.address import InvalidAddressError, parse_host_port
+from mesh.wire.http1.host import HostRule
 
 SOCKET_MODE = 0o660
 BACKLOG = 512
@@ -165,6 +166,23 @@ async def serve(
         for stream in tuple(live):  # also those whose peer does not read: the server waits for it without end
             await _close(stream)
         connections.cancel_scope.cancel()
+
+
+def only_for(hosts: HostRule, app: App) -> App:
+    """`app`, for requests that call us by one of our names; others are refused with 403 and the way to allow them."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = hosts.refusal(scope["headers"])
+        if not refusal:
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            headers = [(b"content-type", TEXT_TYPE.encode()), (b"content-length", b"%d" % len(refusal))]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": refusal.encode()})
+
+    return answer
 
 
 async def accept_one(accept: Callable[[], Awaitable[SocketStream]]) -> SocketStream:

@@ -9,15 +9,20 @@ from typing import Any
 import msgspec
 
 from catalog.api.http.disconnect import Scope
+from mesh.wire.http1.host import HostRule
 
 STATE_KEY = "linkspan.connection"
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """`loopback`: by the plain port or a local socket. `certificate`: the client's, verified, as `ssl` decodes it."""
+    """`loopback`: by the plain port or a local socket. `certificate`: the client's, verified, as `ssl` decodes it.
+
+    `hosts`: the names that its requests may call us by; None: any.
+    """
 
     loopback: bool = False
     certificate: Mapping[str, Any] | None = None
+    hosts: HostRule | None = None
 
     @property
     def is_strangers(self) -> bool:

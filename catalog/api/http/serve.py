@@ -26,8 +26,9 @@ from anycorn.tcp_server import tcp_server_handler
 from anycorn.typing import ConnectionState
 from anycorn.worker_context import WorkerContext
 
-from catalog.api.http.connection import STATE_KEY, Connection
+from catalog.api.http.connection import STATE_KEY, Connection, connection_of
 from catalog.api.http.disconnect import App, CancelOnDisconnect, Receive, Scope, Send
+from mesh.wire.http1.host import HostRule
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +64,19 @@ DEFAULT_LIMITS = Limits()
 
 
 class Listener(msgspec.Struct, frozen=True):
-    """A listening socket; `tls` gives the context for the next connection, None is plain HTTP."""
+    """A listening socket; `tls` gives the context for the next connection, None is plain HTTP.
+
+    `hosts` are the names that a plain port answers to; a Unix socket and the mesh port answer to any.
+    """
 
     socket: socket.socket
     tls: Callable[[], ssl.SSLContext] | None = None
+    hosts: HostRule = HostRule()
+
+    @property
+    def plain_connection(self) -> Connection:
+        """What is known of a connection to it, if it is a plain one."""
+        return Connection(loopback=True, hosts=None if self.socket.family == socket.AF_UNIX else self.hosts)
 
     @property
     def address(self) -> str:
@@ -114,8 +124,8 @@ def listen(bind: str, *, backlog: int = DEFAULT_LIMITS.backlog) -> socket.socket
     return sock
 
 
-def listen_plain(bind: str) -> Listener:
-    """The plain port.
+def listen_plain(bind: str, hosts: HostRule = HostRule()) -> Listener:  # noqa: B008 - a frozen value
+    """The plain port, which answers to the names of `hosts`.
 
     Raises:
         NotLoopbackError: `bind` is not an address of the loopback interface.
@@ -130,7 +140,7 @@ def listen_plain(bind: str) -> Listener:
         raise NotLoopbackError(
             f"{bind!r}: plain HTTP is served on loopback only (127.0.0.1 or ::1); others reach the catalog by mutual TLS"
         )
-    return Listener(listen(bind.replace("localhost", "127.0.0.1")))
+    return Listener(listen(bind.replace("localhost", "127.0.0.1")), hosts=hosts)
 
 
 class Server:
@@ -141,7 +151,7 @@ class Server:
         self._limits = limits
         self._config = _anycorn_config(limits)
         self._context = WorkerContext(None)
-        self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(_only_http_1(app))))
+        self._app = ASGIWrapper(cast("Any", CancelOnDisconnect(_only_http_1(_only_our_names(app)))))
         self._lines: set[_EndsWithItsPeer] = set()
         self._open: Counter[str] = Counter()
         self._streams: set[anyio.abc.SocketStream] = set()
@@ -208,7 +218,7 @@ class Server:
             if self._open[peer] > self._limits.connections_per_address or self.connections > self._limits.connections:
                 await self._refuse(listener, stream, peer)
             elif listener.tls is None:
-                await self._handle(stream, Connection(loopback=True))
+                await self._handle(stream, listener.plain_connection)
             else:
                 await self._secure(listener.tls, stream, peer)
         except Exception:  # the connection's root: one that fails unforeseen is logged and closed, the others live
@@ -269,6 +279,24 @@ def _only_http_1(app: App) -> App:
             await send({"type": "http.response.body", "body": b""})
             return
         await app(scope, receive, send)
+
+    return answer
+
+
+def _only_our_names(app: App) -> App:
+    """`app`, for requests that call a plain port by one of its names: others come from a page in a browser here."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        hosts = connection_of(scope).hosts
+        refusal = hosts.refusal(scope["headers"]) if hosts is not None else ""
+        if not refusal:
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        else:
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(refusal))]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": refusal.encode()})
 
     return answer
 

@@ -28,6 +28,7 @@ def test_every_flag_arrives() -> None:
         flags(
             *("--datacenter", "dc7", "--trust-domain", "mesh.example", "--http", "off", "--mesh", "192.0.2.1:8502"),
             *("--advertise", "192.0.2.1", "--max-connections-per-address", "5", "--kubernetes"),
+            *("--allowed-host", "consul", "--allowed-host", "mesh.test"),
             *("--kubernetes-api", "https://k:6443", "--kubernetes-network", "k8s-east"),
             *("--kubernetes-namespace", "shop", "--kubernetes-namespace", "bank"),
             *(
@@ -42,6 +43,7 @@ def test_every_flag_arrives() -> None:
     )
     assert (made.datacenter, made.trust_domain, made.http, made.mesh) == ("dc7", "mesh.example", "", "192.0.2.1:8502")
     assert (made.address, made.limits.connections_per_address) == ("192.0.2.1", 5)
+    assert made.allowed_hosts == ("consul", "mesh.test")
     assert made.cluster == Cluster("k8s-east", "mesh/agent", "mesh/gw", ("shop", "bank"))
     assert (made.kubernetes.url, made.publish_roots) == ("https://k:6443", "mesh/roots")
 

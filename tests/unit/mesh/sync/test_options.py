@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from mesh.sync.link.address import HostPort
 from mesh.sync.member import Source
 from mesh.sync.options import Hosting, make_hosting, make_source, source_options
+from mesh.wire.http1.host import host_rule
 
 SEEN: dict[str, Any] = {}
 
@@ -53,6 +54,15 @@ def test_straight_to_the_catalog():
     assert result.exit_code == 0, result.output
     servers = (HostPort("catalog", 8502), HostPort("::1", 9))
     assert SEEN["source"] == Source("/s", "k8s-east", "", servers, "/ca", "/t")
+
+
+def test_names_that_the_pages_answer_to():
+    """By flag, repeated, or by environment, apart by spaces; what is no name is the operator's error."""
+    assert run("--state-dir", "/s", "--allowed-host", "web.test", "--allowed-host", "192.0.2.1").exit_code == 0
+    assert SEEN["hosting"].hosts == host_rule(["web.test", "192.0.2.1"])
+    assert run("--state-dir", "/s", LINKSPAN_ALLOWED_HOST="a b").exit_code == 0
+    assert SEEN["hosting"].hosts == host_rule(["a", "b"])
+    assert "--allowed-host: allowed host 'a:1'" in run("--state-dir", "/s", "--allowed-host", "a:1").output
 
 
 @pytest.mark.parametrize("ending", ["json", "yaml"])

@@ -51,7 +51,7 @@ def free_port() -> int:
 async def fetch(port: int, path: str) -> tuple[int, bytes]:
     """Status and body of an admin page."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join([chunk async for chunk in stream])
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body

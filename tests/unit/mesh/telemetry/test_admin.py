@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from mesh.telemetry.admin import MAX_CONNECTIONS, MAX_HEAD_BYTES, Page, serve_admin
+from mesh.wire.http1.host import host_rule
 
 
 def broken() -> Page:
@@ -34,12 +35,14 @@ async def port(nursery: trio.Nursery) -> int:
     return found
 
 
-GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def test_pages_are_served_one_after_the_other(port: int):
     """Status, type and body; the connection is kept; a query is ignored; HEAD has no body."""
-    answer = await talk(port, GET % b"/metrics?x=1", GET % b"/ready", b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await talk(
+        port, GET % b"/metrics?x=1", GET % b"/ready", b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    )
     first, second, third = answer.split(b"HTTP/1.1 ")[1:]
     assert first.startswith(b"200")
     assert b"text/x" in first
@@ -51,12 +54,23 @@ async def test_pages_are_served_one_after_the_other(port: int):
     assert third.endswith(b"\r\n\r\n")
 
 
+async def test_a_page_of_another_name_reaches_nothing(port: int, nursery: trio.Nursery) -> None:
+    """On loopback only its own names and those that were allowed; on an address that others reach, whatever theirs are."""
+    answer = await talk(port, b"GET /ready HTTP/1.1\r\nHost: evil.example:19000\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert b"--allowed-host evil.example\n" in answer
+    allowed = await nursery.start(serve_admin, "127.0.0.1", 0, PAGES, host_rule(["web.test"]))
+    assert (await talk(allowed, b"GET /metrics HTTP/1.1\r\nHost: web.test:1\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    everywhere = await nursery.start(serve_admin, "0.0.0.0", 0, PAGES)
+    assert (await talk(everywhere, b"GET /metrics HTTP/1.1\r\nHost: any\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
         (GET % b"/other", b"404"),
-        (b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", b"405"),
-        (b"DELETE /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
+        (b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc", b"405"),
+        (b"DELETE /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", b"405"),
         (b"nonsense\r\n\r\n", b"400"),
         (b"GET /metrics HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /" + b"x" * (MAX_HEAD_BYTES - 4), b"431"),

@@ -56,7 +56,7 @@ async def joined_host(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Sc
         httpx2.AsyncClient(base_url=f"http://{catalog.http}", headers=headers) as operator,
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{free_port()}") as agent,
     ):
-        body = {"Node": "vm1", "Services": ["web"], "Gateway": False, "Network": "vm-paris", "TTL": "1h"}
+        body = {"Node": "vm1", "Services": ["web", "api"], "Gateway": False, "Network": "vm-paris", "TTL": "1h"}
         made = (await operator.post("/v1/linkspan/token", json=body)).json()
         state = tmp_path / "state"
         where = JoinSettings((catalog.mesh,), made["CaPin"], "vm1", "vm-paris", "10.0.0.1", state)
@@ -133,6 +133,11 @@ async def test_a_host_in_the_mesh(tmp_path: Path, nursery: trio.Nursery) -> None
         body = {"name": "api", "port": 1}  # as python-consul2 sends it
         assert (await scene.agent.put("/v1/agent/service/register", json=body)).status_code == 200
         assert (await scene.operator.get("/v1/catalog/service/api")).json()[0]["Node"] == "vm1"
+        body = {"name": "db", "port": 1}  # not granted: known here, and not in the catalog
+        assert (await scene.agent.put("/v1/agent/service/register", json=body)).status_code == 200
+        assert (await scene.operator.get("/v1/catalog/service/db")).json() == []
+        rebound = await scene.agent.get("/v1/agent/self", headers={"Host": "evil.example"})
+        assert (rebound.status_code, "--allowed-host evil.example" in rebound.text) == (403, True)
 
         assert "web" in (await scene.agent.get("/v1/catalog/services")).json()
         assert (await scene.agent.put("/v1/config", json={})).status_code == 403
@@ -143,9 +148,9 @@ async def test_a_host_in_the_mesh(tmp_path: Path, nursery: trio.Nursery) -> None
         uri = f"spiffe://{scene.catalog.api.authority.trust_domain}/ns/default/dc/dc1/svc"
         assert (await ask_leaf(scene.proxy, f"{uri}/web")).uri == f"{uri}/web"
         with pytest.raises(RefusedError, match="grants the service"):
-            await ask_leaf(scene.proxy, f"{uri}/api")
-        with pytest.raises(RefusedError, match="not registered on this host"):
             await ask_leaf(scene.proxy, f"{uri}/db")
+        with pytest.raises(RefusedError, match="not registered on this host"):
+            await ask_leaf(scene.proxy, f"{uri}/other")
 
         await hang_up_is_passed_on(scene)
 

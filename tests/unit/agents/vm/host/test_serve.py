@@ -14,7 +14,8 @@ import trio
 import trio.testing
 
 from agents.vm.api.call import Answer, Call, Endpoint, text_answer
-from agents.vm.host.serve import ListenError, accept_one, listen_loopback, listen_unix, serve
+from agents.vm.host.serve import ListenError, accept_one, listen_loopback, listen_unix, only_for, serve
+from mesh.wire.http1.host import host_rule
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "10.0.0.1:80", "[::]:0", "example.org:80", "nonsense", ""])
@@ -68,6 +69,23 @@ async def test_it_serves_until_told_to_stop(nursery: trio.Nursery) -> None:
 
 async def hello(call: Call) -> Answer:
     return text_answer(f"hello {call.target}")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8500", 200), ("consul", 200), ("evil.example", 403), ("127.0.0.1.evil.example", 403)],
+)
+async def test_a_page_of_another_name_reaches_nothing(host: str, status: int, nursery: trio.Nursery) -> None:
+    """DNS rebinding: the browser calls a port of loopback by the name of the page. The refusal says how to allow a name."""
+    stop = trio.Event()
+    with listen_loopback("127.0.0.1:0") as sock:
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}/a"
+        await nursery.start(serve, only_for(host_rule(["consul"]), Endpoint(GET=hello)), sock, stop.wait)
+        async with httpx2.AsyncClient() as client:
+            answer = await client.get(url, headers={"Host": host})
+        stop.set()
+    assert answer.status_code == status
+    assert (f"--allowed-host {host}" in answer.text) == (status == 403)
 
 
 async def test_too_many_connections_are_closed_and_the_others_served(nursery: trio.Nursery) -> None:

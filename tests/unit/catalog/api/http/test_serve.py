@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from catalog.api.http.serve import (
     split_bind,
 )
 from mesh.model.identity import Kind
+from mesh.wire.http1.host import HostRule
 from tests.fakes.catalog_site import Site, open_site
 
-BLOCKING = b"GET /v1/health/service/web?index=%d&wait=600s HTTP/1.1\r\nHost: x\r\n\r\n"
+BLOCKING = b"GET /v1/health/service/web?index=%d&wait=600s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def descriptors() -> int:
@@ -90,6 +92,26 @@ async def test_a_hang_up_behind_a_second_request_is_seen_too() -> None:
         await trio.sleep(0.2)
         assert len(site.api.parking) == 1
         await stays.aclose()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:8500", 200), ("consul:8500", 200), ("evil.example", 403), ("", 403)]
+)
+async def test_a_page_of_another_name_reaches_nothing(host: str, status: int) -> None:
+    """DNS rebinding: the plain port answers to loopback's names and those that were allowed; the refusal says how."""
+    async with open_site(everyone_operates=True, allowed_hosts=("consul",)) as site:
+        answer = await site.get("/v1/status/leader", headers={"Host": host})
+        assert answer.status_code == status
+        assert ("not a name that this port answers to" in answer.text) == (status == 403)
+
+
+async def test_other_doors_answer_to_any_name() -> None:
+    """The mesh port asks for a certificate, and a Unix socket is out of a browser's reach."""
+    async with open_site() as site, site.member(await site.leaf(Kind.NODE, "vm1")) as client:
+        assert (await client.get("/v1/catalog/nodes", headers={"Host": "other"})).status_code == 200
+    with socket.socket(socket.AF_UNIX) as local, socket.socket() as tcp:
+        assert Listener(local).plain_connection.hosts is None
+        assert Listener(tcp).plain_connection.hosts == HostRule()
 
 
 async def test_one_address_holds_so_many_connections() -> None:
@@ -173,7 +195,7 @@ async def test_a_stop_accepts_no_more_and_ends_what_runs() -> None:
     async with open_site(everyone_operates=True, limits=Limits(graceful_s=0.2)) as site:
         idle = await connect(site)
         half = await connect(site)
-        await half.send_all(b"PUT /v1/catalog/register HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+        await half.send_all(b"PUT /v1/catalog/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
         await until(lambda: site.server.connections == 2)
         site.stop.set()
         with trio.fail_after(3):
@@ -203,7 +225,7 @@ async def test_a_peer_that_does_not_read_holds_up_no_stop() -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(run)
         lazy = await trio.open_tcp_stream("127.0.0.1", int(listener.address.rpartition(":")[2]))
-        await lazy.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await lazy.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await lazy.receive_some(1)
         stop.set()
         with trio.fail_after(5):
@@ -226,7 +248,7 @@ async def test_http_2_is_not_offered() -> None:
 async def test_http_2_unasked_reaches_no_handler() -> None:
     """Neither by an upgrade: hundreds of requests on one connection would escape the bounds on connections."""
     upgrade = (
-        b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        b"GET /v1/status/leader HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
     )
     async with open_site(everyone_operates=True) as site:
