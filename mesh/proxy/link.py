@@ -151,6 +151,11 @@ class Link:
     # -- for owners --
 
     @property
+    def sock(self) -> ssl.SSLSocket:
+        """Its socket, to be asked about, never to be used."""
+        return self._sock
+
+    @property
     def is_free(self) -> bool:
         """Whether a new stream fits well: there is room, and no stream is moving megabytes."""
         return self.elephants == 0 and not self.trunk.is_full

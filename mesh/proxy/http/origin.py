@@ -276,6 +276,16 @@ class OriginConnection:
         if user is not None:
             user.on_origin_broken(reason, is_stale=stale)
 
+    @property
+    def sock(self) -> socket.socket:
+        """Its socket, to be asked about, never to be used."""
+        return self._sock
+
+    def cut(self, reason: str) -> None:
+        """Close at once and tell its user. What was sent is not taken back: nothing is tried again for it as for a stale one."""
+        self.is_reused = False
+        self._break(reason)
+
     def close(self) -> None:
         """Close. Idempotent; its user is told nothing."""
         if self.is_closed:
@@ -361,6 +371,14 @@ class OriginPool:
             self._idle.clear()
         elif origin in self._idle:
             self._idle.remove(origin)
+
+    def cut(self, find_fault: Callable[[socket.socket], str]) -> list[str]:
+        """Break every connection that `find_fault` has a reason against; their users are told it. Returns the reasons."""
+        faults = [(origin, find_fault(origin.sock)) for origin in self._all.values()]
+        for origin, fault in faults:
+            if fault:
+                origin.cut(fault)
+        return [fault for _, fault in faults if fault]
 
     def on_sweep(self, now_s: float) -> None:
         """Close what has been idle for long."""

@@ -1,20 +1,24 @@
-"""Reaching one endpoint: the address (its own or a gateway's), the TLS handshake, and the proof that it is the service meant."""
+"""Reaching one endpoint: the address (its own or a gateway's), the TLS handshake, and the proof that it is the service meant.
+
+The proof holds for as long as the connection stands: who dialled asks `find_fault` whenever policy or time may have changed it.
+"""
 
 import random
 import ssl
+from weakref import WeakKeyDictionary
 
 from mesh.decide.reach import GatewayMode, reach
-from mesh.identity.peer import PeerRefusedError, explain_handshake_failure, inspect_peer
+from mesh.identity.peer import Peer, PeerRefusedError, explain_handshake_failure, inspect_peer, recheck_peer
 from mesh.model.chain import Target
 from mesh.model.endpoint import Endpoint, instance_label
-from mesh.model.identity import service_id, service_sni
-from mesh.model.snapshot import Snapshot
+from mesh.model.identity import SpiffeId, service_id, service_sni
+from mesh.model.snapshot import Roots, Snapshot
 from mesh.proxy.parts import Parts
 from mesh.transport.dial import DialError, dial_tcp, notice_dead_peer
 from mesh.transport.tls import HandshakeError, handshake
 
 
-class UnreachableError(Exception):
+class UnreachableError(OSError):
     """The endpoint could not be used: not reached, or not who it should be. The text says which."""
 
 
@@ -25,6 +29,7 @@ class Dialler:
         self.parts = parts
         self.snapshot = snapshot
         self._mode = mode
+        self._known: WeakKeyDictionary[ssl.SSLSocket, tuple[Peer, Target]] = WeakKeyDictionary()
 
     def is_local(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint is in our own network."""
@@ -58,12 +63,33 @@ class Dialler:
             text = explain_handshake_failure(cause) if isinstance(cause, OSError) else str(error)
             raise UnreachableError(f"{hop.address}:{hop.port}: {text}") from error
         try:
-            peer = inspect_peer(tls, self.snapshot.roots or parts.identity.roots, parts.wall_clock())
+            peer = inspect_peer(tls, self._roots, parts.wall_clock())
         except PeerRefusedError as error:
             tls.close()
             raise UnreachableError(f"{hop.address}:{hop.port}: {error.reason}") from error
-        wanted = service_id(local.trust_domain, datacenter, target.service)
+        wanted = self._wanted(target)
         if peer.spiffe_id != wanted:
             tls.close()
             raise UnreachableError(f"{hop.address}:{hop.port} is {peer.spiffe_id}, not {wanted}")
+        self._known[tls] = (peer, target)
         return tls
+
+    def find_fault(self, tls: ssl.SSLSocket) -> str:
+        """Why a connection that was dialled may not go on: its peer's certificate is revoked, has expired or is not who is meant now; empty: it may."""
+        peer, target = self._known.get(tls, (None, None))
+        if peer is None or target is None:
+            return ""
+        try:
+            recheck_peer(peer, self._roots, self.parts.wall_clock())
+        except PeerRefusedError as error:
+            return error.reason
+        wanted = self._wanted(target)
+        return "" if peer.spiffe_id == wanted else f"{peer.spiffe_id} is not {wanted}, who is meant now"
+
+    @property
+    def _roots(self) -> Roots:
+        return self.snapshot.roots or self.parts.identity.roots
+
+    def _wanted(self, target: Target) -> SpiffeId:
+        local = self.snapshot.local
+        return service_id(local.trust_domain, target.datacenter or local.datacenter, target.service)

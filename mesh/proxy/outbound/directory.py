@@ -18,7 +18,8 @@ from mesh.proxy.outbound.peer import Peer
 from mesh.proxy.parts import Parts
 from mesh.telemetry.metrics import Metrics
 
-PeerKey = tuple[str, str, Key]
+PeerKey = tuple[str, str, str, Key]
+"""Service, datacenter, subset, endpoint: by the first two it is known who must be there."""
 
 _log = logging.getLogger("linkspan.proxy")
 
@@ -87,7 +88,7 @@ class Directory:
         """The peer behind a candidate. Across networks the subset is in the name that is dialled, so it counts."""
         target = aim.target
         subset = "" if self.dialler.is_local(candidate.endpoint) else target.subset
-        key = (target.service, subset, endpoint_key(candidate.endpoint))
+        key = (target.service, target.datacenter, subset, endpoint_key(candidate.endpoint))
         peer = self._peers.get(key)
         if peer is None:
             peer = self._peers[key] = Peer(self.dialler, candidate, target, self._metrics)
@@ -118,7 +119,7 @@ class Directory:
 
     def _retire_gone(self) -> None:
         for key, peer in tuple(self._peers.items()):
-            candidate = self._known(key[0]).get(key[2])
+            candidate = self._known(key[0]).get(key[3])
             if candidate is not peer.candidate:
                 del self._peers[key]
                 peer.retire()
@@ -141,6 +142,21 @@ class Directory:
         except ChainError as error:
             _log.error("the chain of %s cannot be used and calls to it fail: %s", service.name, error)
             service.router = None
+
+    def recheck(self) -> None:
+        """Judge the peer of every open connection again, by the current roots, revocations and names, and cut what does not pass."""
+        source = self._snapshot.local.service
+        for service, peer in (
+            *((key[0], peer) for key, peer in self._peers.items()),
+            *((peer.candidate.endpoint.service, peer) for peer in self._retired),
+        ):
+            for reason in peer.recheck():
+                self.tell_revoked(source, service, reason)
+
+    def tell_revoked(self, source: str, service: str, reason: str) -> None:
+        """Count and log a connection that was cut."""
+        _log.warning("cut a connection to %s: %s", service, reason)
+        self._metrics.revoked.child(source, service).value += 1
 
     def refresh(self) -> None:
         """Our certificate changed."""

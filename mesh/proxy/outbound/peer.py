@@ -208,6 +208,17 @@ class Peer:
         if self._foreign is not None:
             self._foreign.close()
 
+    def recheck(self) -> list[str]:
+        """Cut every connection whose peer is not acceptable any more; the reasons, one for each."""
+        faults = [(link, self._dialler.find_fault(link.sock)) for link in (*self._links, *self._leaving)]
+        for link, fault in faults:
+            if fault:
+                link.close(f"revoked: {fault}")
+        reasons = [fault for _, fault in faults if fault]
+        if self._foreign is not None:
+            reasons += self._foreign.cut(self._dialler.find_fault)  # type: ignore[arg-type]  # it dials nothing but TLS
+        return reasons
+
     def on_sweep(self, now_s: float) -> None:
         """Close trunks that have been idle for long, or whose peer ends no frame."""
         for link in tuple(self._links):

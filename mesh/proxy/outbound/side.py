@@ -28,6 +28,8 @@ from mesh.wire.http1.memo import FIELD_COST_BYTES, Memo
 from mesh.wire.http1.request import Request, RequestMemo
 from mesh.wire.path import PathError, canonicalise
 
+_EXPIRY_EVERY_S = 1.0
+
 _log = logging.getLogger("linkspan.proxy")
 
 
@@ -56,6 +58,8 @@ class OutboundSide:
         self.streams: dict[OutboundStream, None] = {}
         self.clients: dict[ClientConnection, None] = {}
         self.is_draining = False
+        self._snapshot = snapshot
+        self._next_expiry_s = 0.0
         metrics = recorder.metrics
         self.open_connections = metrics.connections_open.child("app")
         self.total_connections = metrics.connections.child("app")
@@ -81,8 +85,17 @@ class OutboundSide:
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Decide from `snapshot` from now on."""
+        old, self._snapshot = self._snapshot, snapshot
         self.permit = permit_local_app(snapshot.local)
         self.directory.on_snapshot(snapshot)
+        if (snapshot.roots, snapshot.local) != (old.roots, old.local):
+            self.recheck()
+
+    def recheck(self) -> None:
+        """Cut what stands to peers that are not acceptable any more: revoked, expired, or not who is meant."""
+        self.directory.recheck()
+        for stream in tuple(self.streams):
+            stream.recheck()
 
     def on_sweep(self, now_s: float) -> None:
         """Look at every deadline of this side."""
@@ -91,6 +104,9 @@ class OutboundSide:
         for stream in tuple(self.streams):
             stream.on_sweep(now_s)
         self.directory.on_sweep(now_s)
+        if now_s >= self._next_expiry_s:
+            self._next_expiry_s = now_s + _EXPIRY_EVERY_S
+            self.recheck()
         self.open_connections.value = len(self.clients) + len(self.streams)
 
     def on_failure(self, error: Exception) -> None:

@@ -14,7 +14,7 @@ from mesh.proxy.http.origin import OriginPool
 from mesh.proxy.link import Link
 from mesh.proxy.outbound.directory import Directory
 from mesh.proxy.pipe import StreamPipe
-from mesh.proxy.record import DENY, Brief, Pair, Recorder
+from mesh.proxy.record import DENY, REVOKED, Brief, Pair, Recorder
 from mesh.proxy.settings import Timeouts
 from mesh.transport.relay import Relay, RelayEnd, reset
 from mesh.transport.ring import Ring
@@ -49,6 +49,7 @@ class OutboundStream:
         "_relay",
         "_sock",
         "_started_s",
+        "_tls",
         "_tried",
     )
 
@@ -72,6 +73,7 @@ class OutboundStream:
         self._made = 0
         self._pipe: StreamPipe | None = None
         self._relay: Relay | None = None
+        self._tls: ssl.SSLSocket | None = None
         self._brief = Brief(pair, carrying.ring.now_s, rule=carrying.permit.rule)
         self._started_s = carrying.ring.now_s
         carrying.streams[self] = None
@@ -119,6 +121,7 @@ class OutboundStream:
             tls.close()
             return
         timeouts = self._carrying.timeouts
+        self._tls = tls
         self._relay = Relay(self._carrying.ring, sock, tls, idle_timeout_s=timeouts.tcp_idle_s, on_end=self._on_relayed)
 
     def on_unreachable(self, reason: str) -> None:
@@ -146,6 +149,15 @@ class OutboundStream:
         return sock
 
     # -- ends --
+
+    def recheck(self) -> None:
+        """Cut it when its peer, who has no trunk, is not acceptable any more."""
+        directory = self._carrying.directory
+        reason = directory.dialler.find_fault(self._tls) if self._tls is not None else ""
+        if reason and self._relay is not None:
+            self._brief.decision = REVOKED
+            directory.tell_revoked(self._pair.source, self._pair.destination, reason)
+            self._relay.cut(f"revoked: {reason}")
 
     def on_sweep(self, now_s: float) -> None:
         """Look at the idle time-out."""

@@ -147,3 +147,20 @@ async def test_an_application_that_is_down_is_told(scene: Scene) -> None:
         await wait_all_tasks_blocked()
         assert user.heard == [("unreachable", "Connection refused")]
     scene.close()
+
+
+async def test_connections_with_a_fault_are_cut(scene: Scene) -> None:
+    """Their users are told the fault, never that they may ask again as for a stale one; the others go on."""
+    await scene.ask()
+    reused, other = User(), User()
+    scene.pool.acquire(reused)
+    scene.pool.acquire(other)
+    await wait_all_tasks_blocked()
+    [bad] = [origin.sock for origin in scene.pool._all.values() if origin.user is reused]
+    assert scene.pool.cut(lambda sock: "revoked" if sock is bad else "") == ["revoked"]
+    assert reused.heard == [("broken", False)]
+    assert other.heard == []
+    scene.fars[1].send(OK)
+    await wait_all_tasks_blocked()
+    assert other.heard == [(200, b"ok")]
+    scene.close()
