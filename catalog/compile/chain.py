@@ -217,13 +217,13 @@ class _Build:
         return tuple(ids)
 
     def _failover_aims(self, failover: Failover, target: Target) -> list[tuple[str, str]]:
-        if not failover.targets:
-            for datacenter in failover.datacenters:
-                self._here(datacenter)
-            return [(failover.service or target.service, failover.service_subset)]
-        for aim in failover.targets:
-            self._here(aim.datacenter)
-        return [(aim.service or target.service, aim.service_subset) for aim in failover.targets]
+        """Where to go, of this datacenter and of no peer: to others no path leads (their writer was told)."""
+        if failover.targets:
+            aims = [aim for aim in failover.targets if aim.datacenter in {"", self._datacenter} and not aim.peer]
+            return [(aim.service or target.service, aim.service_subset) for aim in aims]
+        if failover.datacenters and self._datacenter not in failover.datacenters:
+            return []
+        return [(failover.service or target.service, failover.service_subset)]
 
     def _here(self, datacenter: str) -> None:
         if datacenter not in {"", self._datacenter}:

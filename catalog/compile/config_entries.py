@@ -7,10 +7,14 @@ together with the other entries is `catalog.compile.consistency`.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
-from catalog.compile.entries import defaults, policy, traffic
+from catalog.compile.entries import certificates, defaults, gateways, jwt, policy, routes, traffic
+from catalog.compile.entries.certificates import FileSystemCertificate, InlineCertificate
 from catalog.compile.entries.defaults import Mesh, ProxyDefaults, ServiceDefaults
+from catalog.compile.entries.gateways import ApiGateway, IngressGateway, TerminatingGateway
+from catalog.compile.entries.jwt import JwtProvider
 from catalog.compile.entries.policy import ExportedServices, IntentionSource, ServiceIntentions
 from catalog.compile.entries.reader import ConfigEntryError, fold, read_value, write_value
+from catalog.compile.entries.routes import HttpRoute, TcpRoute
 from catalog.compile.entries.traffic import ServiceResolver, ServiceRouter, ServiceSplitter
 from mesh.model.names import ANY, InvalidNameError, check_label
 
@@ -23,6 +27,7 @@ __all__ = [
     "decode_source",
     "entry_body",
     "entry_kind",
+    "entry_type",
     "stored_entry",
 ]
 
@@ -35,6 +40,14 @@ Entry = (
     | ServiceResolver
     | ServiceIntentions
     | ExportedServices
+    | IngressGateway
+    | TerminatingGateway
+    | ApiGateway
+    | HttpRoute
+    | TcpRoute
+    | JwtProvider
+    | InlineCertificate
+    | FileSystemCertificate
 )
 
 MAX_META = 64
@@ -57,18 +70,33 @@ _KINDS: Mapping[str, _Kind] = {
     "service-resolver": _Kind(ServiceResolver, traffic.check_resolver),
     "service-intentions": _Kind(ServiceIntentions, policy.check_intentions),
     "exported-services": _Kind(ExportedServices, policy.check_exports),
+    "ingress-gateway": _Kind(IngressGateway, gateways.check_ingress),
+    "terminating-gateway": _Kind(TerminatingGateway, gateways.check_terminating),
+    "api-gateway": _Kind(ApiGateway, gateways.check_api_gateway),
+    "http-route": _Kind(HttpRoute, routes.check_http_route),
+    "tcp-route": _Kind(TcpRoute, routes.check_tcp_route),
+    "jwt-provider": _Kind(JwtProvider, jwt.check_provider),
+    "inline-certificate": _Kind(InlineCertificate, certificates.check_inline),
+    "file-system-certificate": _Kind(FileSystemCertificate, certificates.check_files),
 }
 
 KINDS = tuple(_KINDS)
-"""The kinds that this version carries out."""
+"""The kinds that can be written."""
+
+READ_ONLY_KINDS = ("bound-api-gateway",)
+"""Kinds that Consul makes by itself: they can be asked for, and there are none."""
 
 
-def check_kind(kind: str) -> str:
-    """Return `kind` if it is one that this version carries out.
+def check_kind(kind: str, *, reading: bool = False) -> str:
+    """Return `kind` if it is one that can be written, or (`reading`) asked for.
 
     Raises:
         ConfigEntryError: status 400; it is not.
     """
+    if reading and kind in READ_ONLY_KINDS:
+        return kind
+    if kind in READ_ONLY_KINDS:
+        raise ConfigEntryError(400, f"Config entry: kind {kind!r} is made by the catalog alone and cannot be written")
     if kind not in _KINDS:
         raise ConfigEntryError(400, f"Config entry: invalid kind {kind[:80]!r}: use one of {', '.join(KINDS)}")
     return kind
@@ -116,8 +144,10 @@ def decode_source(body: object, destination: str, name: str) -> IntentionSource:
             shaped["Type"] = value
         elif folded == "meta" and not value:
             continue
-        elif folded == "sourcepeer":
-            shaped["Peer"] = value
+        elif folded == "sourcepeer" and value:
+            raise ConfigEntryError(
+                400, "Intention: SourcePeer cannot be written here: write the service-intentions entry"
+            )
         elif folded not in read_over:
             if folded not in {"action", "permissions", "description"}:
                 raise ConfigEntryError(400, f"Intention: unknown field {key}")
@@ -138,6 +168,12 @@ def entry_kind(entry: Entry) -> str:
     return cast("str", type(entry).__struct_config__.tag)
 
 
+def entry_type(kind: str) -> type[Entry] | None:
+    """The type of a kind's entries; None for a kind that cannot be written."""
+    known = _KINDS.get(kind)
+    return known.value if known is not None else None
+
+
 def stored_entry(body: Mapping[str, Any]) -> Entry:
     """The typed form of a body that the state keeps.
 
@@ -151,7 +187,7 @@ def _check_name(entry: Entry, kind: str, only_name: str) -> None:
     if only_name:
         if entry.name != only_name:
             raise ConfigEntryError(
-                400, f"Config entry: invalid name {entry.name[:80]!r}: only {only_name!r} is supported"
+                500, f"Config entry: invalid name {entry.name[:80]!r}: only {only_name!r} is supported"
             )
     elif kind == "service-intentions":
         _check_destination(entry.name)
@@ -159,7 +195,7 @@ def _check_name(entry: Entry, kind: str, only_name: str) -> None:
         try:
             check_label(entry.name, "Name")
         except InvalidNameError as error:
-            raise ConfigEntryError(400, f"Config entry: {error}") from error
+            raise ConfigEntryError(500, f"Config entry: {error}") from error
 
 
 def _check_destination(name: str) -> None:
@@ -167,15 +203,15 @@ def _check_destination(name: str) -> None:
         try:
             check_label(name, "Name")
         except InvalidNameError as error:
-            raise ConfigEntryError(400, f"Config entry: {error}, or be '*'") from error
+            raise ConfigEntryError(500, f"Config entry: {error}, or be '*'") from error
 
 
 def _check_meta(meta: Mapping[str, str]) -> None:
     if len(meta) > MAX_META:
-        raise ConfigEntryError(400, f"Config entry: Meta holds more than {MAX_META} pairs")
+        raise ConfigEntryError(500, f"Config entry: Meta holds more than {MAX_META} pairs")
     for key, value in meta.items():
         if not 0 < len(key) <= MAX_META_KEY or len(value) > MAX_META_VALUE:
             raise ConfigEntryError(
-                400,
+                500,
                 f"Config entry: Meta key {key[:40]!r}: keys have 1 to {MAX_META_KEY}, values up to {MAX_META_VALUE} characters",
             )

@@ -9,12 +9,15 @@ from collections.abc import Iterable
 
 from catalog.compile.chain import ChainError, compile_chain
 from catalog.compile.config_entries import ConfigEntryError, Entry, entry_kind
-from catalog.compile.entries.policy import ServiceIntentions
+from catalog.compile.entries.defaults import Mesh, ProxyDefaults, ServiceDefaults
+from catalog.compile.entries.gateways import IngressGateway
+from catalog.compile.entries.policy import ServiceIntentions, providers_of
 from catalog.compile.entries.traffic import ServiceResolver, ServiceRouter, ServiceSplitter
-from catalog.compile.entry_view import Entries, Overlay, entry_of
+from catalog.compile.entry_view import Entries, Overlay, entry_of, protocol_of
 from catalog.compile.intentions import check_source_write
 from mesh.decide.route import ChainError as ProxyChainError
 from mesh.decide.route import compile_chain as compile_for_proxy
+from mesh.model.names import ANY
 
 TRAFFIC_KINDS = ("service-router", "service-splitter", "service-resolver")
 _PROTOCOL_KINDS = frozenset({"service-defaults", "proxy-defaults"})
@@ -43,24 +46,80 @@ def _check(after: Entries, kind: str, name: str, datacenter: str) -> None:
         services = _with_chains(after) if kind == "proxy-defaults" else _reaching(after, name)
         for service in services:
             _check_chain(after, service, datacenter)
-    if kind == "service-intentions":
+    if kind in _PROTOCOL_KINDS:
+        _check_protocols(after, kind, name)
+    elif kind == "service-intentions":
         _check_intentions(after, name)
-    elif kind in _PROTOCOL_KINDS:
-        for destination in after.names("service-intentions") if kind == "proxy-defaults" else (name,):
-            _check_intentions(after, destination)
+    elif kind == "ingress-gateway":
+        _check_ingress(after, name, "")
+    elif kind == "mesh":
+        _check_mutual_tls(after, "proxy-defaults", "global")
+        for service in after.names("service-defaults"):
+            _check_mutual_tls(after, "service-defaults", service)
+    elif kind == "jwt-provider" and after.get(kind, name) is None:
+        _check_provider_unused(after, name)
+
+
+def _check_protocols(after: Entries, kind: str, name: str) -> None:
+    """What hangs on a service's protocol, or (proxy-defaults) on that of every service."""
+    for destination in after.names("service-intentions") if kind == "proxy-defaults" else (name,):
+        _check_intentions(after, destination)
+    for gateway in after.names("ingress-gateway"):
+        _check_ingress(after, gateway, "" if kind == "proxy-defaults" else name)
+    _check_mutual_tls(after, kind, name)
 
 
 def _check_chain(after: Entries, service: str, datacenter: str) -> None:
     try:
         compile_for_proxy(compile_chain(after, service, datacenter))
     except (ChainError, ProxyChainError) as error:
-        raise ConfigEntryError(400, f"discovery chain of {service!r}: {error}") from error
+        raise ConfigEntryError(500, f"discovery chain of {service!r}: {error}") from error
 
 
 def _check_intentions(after: Entries, destination: str) -> None:
     entry = entry_of(after, ServiceIntentions, "service-intentions", destination)
     for source in entry.sources if entry is not None else ():
         check_source_write(after, source, destination)
+    for provider in providers_of(entry) if entry is not None else ():
+        if after.get("jwt-provider", provider) is None:
+            raise ConfigEntryError(
+                500, f"intentions of {destination!r} name the JWT provider {provider[:80]!r}, which is not there"
+            )
+
+
+def _check_provider_unused(after: Entries, name: str) -> None:
+    for destination in after.names("service-intentions"):
+        entry = entry_of(after, ServiceIntentions, "service-intentions", destination)
+        if entry is not None and name in providers_of(entry):
+            raise ConfigEntryError(500, f"jwt-provider {name!r} is used by the intentions of {destination!r}")
+
+
+def _check_ingress(after: Entries, gateway: str, service: str) -> None:
+    """A listener's services speak its protocol; `service`: look at that one alone."""
+    entry = entry_of(after, IngressGateway, "ingress-gateway", gateway)
+    for listener in entry.listeners if entry is not None else ():
+        for exposed in listener.services:
+            if exposed.name == ANY or service not in {"", exposed.name}:
+                continue
+            protocol = protocol_of(after, exposed.name)
+            if protocol != listener.protocol:
+                raise ConfigEntryError(
+                    500,
+                    f"service {exposed.name!r} has protocol {protocol!r}, which does not match defined listener "
+                    f"protocol {listener.protocol!r} of ingress-gateway {gateway!r}",
+                )
+
+
+def _check_mutual_tls(after: Entries, kind: str, name: str) -> None:
+    entry = after.get(kind, name)
+    if not isinstance(entry, ServiceDefaults | ProxyDefaults) or entry.mutual_tls_mode != "permissive":
+        return
+    mesh = entry_of(after, Mesh, "mesh", "mesh")
+    if mesh is None or not mesh.allow_enabling_permissive_mutual_tls:
+        raise ConfigEntryError(
+            500,
+            f"{kind} {name!r}: MutualTLSMode=permissive needs AllowEnablingPermissiveMutualTLS=true in the mesh entry",
+        )
 
 
 def _with_chains(entries: Entries) -> list[str]:

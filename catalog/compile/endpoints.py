@@ -108,7 +108,9 @@ def compile_exports(state: Registry, entries: Entries, network: str, index: int 
         entry = entry_of(entries, ExportedServices, "exported-services", entry_name)
         for service in entry.services if entry is not None else ():
             for name in state.connect_services() if service.name == ANY else (service.name,):
-                consumers.setdefault(name, set()).update(consumer.network for consumer in service.consumers)
+                consumers.setdefault(name, set()).update(
+                    consumer.network for consumer in service.consumers if consumer.network
+                )
     exports = [
         Export(name, tuple(sorted(found)))
         for name, found in sorted(consumers.items())

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.certificate_pair import make_pair
+
 ENTRIES: list[dict[str, Any]] = [
     {"Kind": "service-defaults", "Name": "web", "Protocol": "http"},
     {
@@ -70,6 +72,59 @@ async def test_snake_case_and_other_letter_case_are_understood(site: Any) -> Non
     assert (shown["ConnectTimeout"], shown["Subsets"]) == ("5s", {"v1": {"OnlyPassing": True}})
 
 
+async def test_what_consul_always_prints(site: Any) -> None:
+    """Empty blocks of the kinds that carry them."""
+    await put(site, ENTRIES[0])
+    shown = (await site.get("/v1/config/service-defaults/web")).json()
+    assert {key: shown[key] for key in shown if "Index" not in key} == {
+        "Kind": "service-defaults",
+        "Name": "web",
+        "Protocol": "http",
+        "TransparentProxy": {},
+        "MeshGateway": {},
+        "Expose": {},
+    }
+
+
+async def test_what_is_kept_without_effect_is_said(site: Any) -> None:
+    """A header names the fields; an entry that is acted on whole has none."""
+    answer = await put(site, {**ENTRIES[0], "MaxInboundConnections": 5, "Mode": "transparent"})
+    assert (answer.text, "MaxInboundConnections" in answer.headers["X-Linkspan-Warning"]) == ("true", True)
+    assert "X-Linkspan-Warning" not in (await put(site, ENTRIES[0])).headers
+    failover = {"Kind": "service-resolver", "Name": "web", "Failover": {"*": {"Datacenters": ["dc9"]}}}
+    answer = await put(site, failover)
+    assert (answer.text, "dc9" in answer.headers["X-Linkspan-Warning"]) == ("true", True)
+
+
+async def test_a_list_is_filtered(site: Any) -> None:
+    """By kind, name and meta; an unknown selector is an error."""
+    await defaults(site)
+    await put(site, {**ENTRIES[0], "Meta": {"team": "a"}})
+    answer = await site.get("/v1/config/service-defaults?filter=Meta.team == a")
+    assert [row["Name"] for row in answer.json()] == ["web"]
+    answer = await site.get('/v1/config/service-defaults?filter=Name != "web"')
+    assert [row["Name"] for row in answer.json()] == ["admin", "canary"]
+    assert (await site.get("/v1/config/service-defaults?filter=Nope == a")).status_code == 500
+
+
+async def test_what_the_catalog_alone_makes(site: Any) -> None:
+    """bound-api-gateway is asked for and never written; Enterprise kinds are unknown."""
+    assert (await site.get("/v1/config/bound-api-gateway")).json() == []
+    for kind in ("bound-api-gateway", "sameness-group", "control-plane-request-limit"):
+        assert (await put(site, {"Kind": kind, "Name": "x"})).status_code == 400
+
+
+async def test_a_private_key_is_shown_to_its_writers_alone(guarded: Any) -> None:
+    """Who may only read gets the certificate without it; who may write neither is refused."""
+    entry = {"Kind": "inline-certificate", "Name": "site", **make_pair()}
+    assert (await guarded.put("/v1/config", entry)).status_code == 403
+    assert (await guarded.put("/v1/config", entry, headers=guarded.as_operator())).text == "true"
+    path = "/v1/config/inline-certificate/site"
+    assert (await guarded.get(path, headers=guarded.as_operator())).json()["PrivateKey"] == entry["PrivateKey"]
+    assert "BEGIN PRIVATE KEY" not in (await guarded.get(path)).text
+    assert "BEGIN PRIVATE KEY" not in (await guarded.get("/v1/config/inline-certificate")).text
+
+
 async def test_compare_and_set(site: Any) -> None:
     """0: only if there is none; an index: only if it is the entry's. The answer says whether."""
     entry = ENTRIES[0]
@@ -92,11 +147,11 @@ async def test_intentions_and_their_entry_are_one(site: Any) -> None:
 async def test_a_protocol_mismatch_is_refused_at_the_write(site: Any) -> None:
     """Routing needs HTTP; what others rest on cannot be taken away."""
     answer = await put(site, ENTRIES[1])
-    assert (answer.status_code, "web" in answer.text) == (400, True)
+    assert (answer.status_code, "web" in answer.text) == (500, True)
     await defaults(site)
     assert (await put(site, ENTRIES[1])).text == "true"
     answer = await site.request("DELETE", "/v1/config/service-defaults/web")
-    assert answer.status_code == 400
+    assert answer.status_code == 500
 
 
 @pytest.mark.parametrize(
@@ -117,8 +172,10 @@ async def test_a_protocol_mismatch_is_refused_at_the_write(site: Any) -> None:
     ],
 )
 async def test_bad_entries_are_refused_by_name(site: Any, entry: Any, names: str) -> None:
+    """What cannot be read is 400; what can, and breaks a rule, is 500 (measured trap 3)."""
     answer = await put(site, entry)
-    assert (answer.status_code, names in answer.text) == (400, True), answer.text
+    breaks_a_rule = names in {"100", "Filter"} or (names == "Protocol" and entry["Protocol"] == "smtp")
+    assert (answer.status_code, names in answer.text) == (500 if breaks_a_rule else 400, True), answer.text
 
 
 @pytest.mark.parametrize("path", ["/v1/config/nothing", "/v1/config/nothing/web"])

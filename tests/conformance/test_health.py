@@ -69,7 +69,7 @@ async def test_an_instance_comes_with_node_and_checks(web: Any) -> None:
         ("passing=1", ["web-1"]),
         ("passing=false", ["web-1", "web-2", "web-3"]),
         ('filter=Checks.Status == "x"', []),
-        ('filter=Checks.Status == "passing"', ["web-1"]),
+        ('filter=Checks.Status == "warning"', ["web-2"]),
         ('filter=Service.Nope == "x"', None),
         ('filter=Service.ID == "web-2"', ["web-2"]),
         ('filter="n3" in Node.Node or Service.ID matches "1$"', ["web-1", "web-3"]),

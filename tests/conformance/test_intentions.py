@@ -29,6 +29,7 @@ async def test_an_intention_is_read_back(site: Any) -> None:
         "DestinationName": "api",
         "SourceType": "consul",
         "Action": "allow",
+        "Meta": {},
         "Description": "shop",
         "Precedence": 9,
         "CreateIndex": index,
@@ -65,7 +66,7 @@ async def test_permissions_check_as_denied(site: Any) -> None:
     """L7 makes `check` false (measured); it needs a destination that speaks HTTP."""
     permission = {"Action": "allow", "HTTP": {"PathPrefix": "/v1", "Methods": ["GET"]}}
     refused = await site.put(f"{EXACT}?source=web&destination=api", {"Permissions": [permission]})
-    assert refused.status_code == 400
+    assert refused.status_code == 500
     await site.put("/v1/config", {"Kind": "service-defaults", "Name": "api", "Protocol": "http"})
     await write(site, "web", "api", Permissions=[permission])
     shown = (await site.get(f"{EXACT}?source=web&destination=api")).json()
@@ -110,12 +111,12 @@ async def test_a_namespace_in_the_name_is_accepted(site: Any) -> None:
     [
         ("?source=web", {"Action": "allow"}, 400, "'destination'"),
         ("?destination=web", {"Action": "allow"}, 400, "'source'"),
-        ("?source=web&destination=api", {}, 400, "Action or Permissions"),
+        ("?source=web&destination=api", {}, 500, "Action or Permissions"),
         ("?source=web&destination=api", {"Action": "maybe"}, 400, "Action"),
         ("?source=web&destination=api", {"Acton": "allow"}, 400, "Acton"),
         ("?source=web&destination=api", {"Action": 1}, 400, "Action"),
         ("?source=web&destination=api", [], 400, "object"),
-        ("?source=we_b&destination=api", {"Action": "allow"}, 400, "we_b"),
+        ("?source=we_b&destination=api", {"Action": "allow"}, 500, "we_b"),
         ("?source=web&destination=api", b"{", 400, "decode failed"),
     ],
 )

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from catalog.access.callers import OPERATOR, Caller
+from catalog.access.rights import authorizer_of
 from catalog.api.api import Api
 from catalog.api.http.call import Call
 from catalog.api.http.query import parse_query
@@ -38,4 +39,5 @@ def make_call(
 ) -> Call:
     """A request as a handler gets it; `body` is JSON unless it is bytes already."""
     raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-    return Call(method, path, parse_query(query.encode(), datacenter="dc1"), {}, raw, caller)
+    parsed = parse_query(query.encode(), datacenter="dc1")
+    return Call(method, path, parsed, {}, raw, caller, authorizer=authorizer_of(caller))

@@ -1,8 +1,9 @@
 """Reading a config entry's JSON strictly into a typed value.
 
 Keys may be written as in Consul's API (`ConnectTimeout`), its files (`connect_timeout`) or in another letter case.
-Whatever is not a field of the kind is refused by name, and so is every Consul field that this version does not carry
-out, unless it is empty: a setting is obeyed or refused, never ignored. Nothing here guesses types: `"5"` is no number.
+Whatever is not a field of the kind is refused by name, and so is every field of Consul Enterprise, unless it is empty.
+What is kept without being acted on is named to its writer (`idle_fields`): a setting is never ignored in silence.
+Nothing here guesses types: `"5"` is no number.
 """
 
 import types
@@ -29,10 +30,12 @@ class EntryValue(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fi
     """A struct inside a config entry: CamelCase in JSON, unknown fields refused.
 
     `unsupported` names Consul's fields that are accepted only while empty; `neutral` values of them count as empty.
+    `idle` names those that are kept and shown, and that no proxy of this version acts on: whoever sets one is told.
     """
 
     unsupported: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[Mapping[str, tuple[object, ...]]] = types.MappingProxyType({})
+    idle: ClassVar[tuple[str, ...]] = ()
 
 
 class EntryHead(EntryValue, frozen=True, rename="pascal", forbid_unknown_fields=True, omit_defaults=True):
@@ -71,6 +74,33 @@ def write_value(value: EntryValue) -> dict[str, Any]:
     built = msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encode))
     assert isinstance(built, dict)
     return built
+
+
+def idle_fields(value: EntryValue, path: str = "") -> list[str]:
+    """The fields that are set in `value` and that no proxy of this version acts on, by path."""
+    found: list[str] = []
+    for field in msgspec.structs.fields(type(value)):
+        part = getattr(value, field.name)
+        where = f"{path}.{field.encode_name}" if path else field.encode_name
+        if field.encode_name in value.idle:
+            if not _unset(part):
+                found.append(where)
+        elif isinstance(part, EntryValue):
+            found += idle_fields(part, where)
+        elif isinstance(part, tuple):
+            for i, item in enumerate(part):
+                found += idle_fields(item, f"{where}[{i}]") if isinstance(item, EntryValue) else []
+        elif isinstance(part, dict):
+            for key, item in part.items():
+                found += idle_fields(item, f"{where}[{key!r}]") if isinstance(item, EntryValue) else []
+    return found
+
+
+def _unset(value: object) -> bool:
+    """Whether nothing is said: a zero value, or a struct of nothing but those."""
+    if isinstance(value, EntryValue):
+        return all(_unset(getattr(value, field.name)) for field in msgspec.structs.fields(type(value)))
+    return not value
 
 
 def _decode(kind: type, value: object) -> object:

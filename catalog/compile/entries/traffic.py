@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import msgspec
 
+from catalog.compile.entries.balancing import LoadBalancer, check_balancer
 from catalog.compile.entries.duration import Duration
 from catalog.compile.entries.reader import ConfigEntryError, EntryHead, EntryValue
 from catalog.compile.filter import FilterError, parse_filter
+from catalog.compile.selectors import HEALTH
 from mesh.decide.regex import RegexError, compile_regex
 from mesh.model.names import InvalidNameError, check_label
 
@@ -45,10 +47,10 @@ class RouterHeader(EntryValue, frozen=True):
     exact: str = ""
     prefix: str = ""
     suffix: str = ""
+    contains: str = ""
     regex: str = ""
     invert: bool = False
-
-    unsupported: ClassVar[tuple[str, ...]] = ("Contains", "IgnoreCase")
+    ignore_case: bool = False
 
 
 class RouterQueryParam(EntryValue, frozen=True):
@@ -152,8 +154,9 @@ class FailoverTarget(Scoped, frozen=True):
     service: str = ""
     service_subset: str = ""
     datacenter: str = ""
+    peer: str = ""
 
-    unsupported: ClassVar[tuple[str, ...]] = (*_SCOPE, "Peer")
+    idle: ClassVar[tuple[str, ...]] = ("Peer",)
 
 
 class FailoverPolicy(EntryValue, frozen=True):
@@ -185,8 +188,9 @@ class ServiceResolver(EntryHead, frozen=True, tag_field="Kind", tag="service-res
     failover: dict[str, Failover] = msgspec.field(default_factory=dict)
     connect_timeout: Duration | None = None
     request_timeout: Duration | None = None
+    load_balancer: LoadBalancer | None = None
 
-    unsupported: ClassVar[tuple[str, ...]] = (*_SCOPE, "LoadBalancer", "PrioritizeByLocality")
+    unsupported: ClassVar[tuple[str, ...]] = (*_SCOPE, "PrioritizeByLocality")
     neutral: ClassVar[Mapping[str, tuple[object, ...]]] = _DEFAULT_SCOPE
 
 
@@ -225,12 +229,15 @@ def _check_match(http: RouterHttp, at: str) -> None:
     for i, header in enumerate(http.header):
         where = f"{at}.Header[{i}]"
         check_header_name(header.name, f"{where}.Name")
-        _one_operator((header.present, header.exact, header.prefix, header.suffix, header.regex), where)
+        operators = (header.present, header.exact, header.prefix, header.suffix, header.contains, header.regex)
+        _one_operator(operators, where)
+        if header.ignore_case and (header.present or header.regex):
+            raise ConfigEntryError(500, f"Config entry: {where}.IgnoreCase goes with Exact, Prefix, Suffix or Contains")
         check_regex(header.regex, f"{where}.Regex")
     for i, param in enumerate(http.query_param):
         where = f"{at}.QueryParam[{i}]"
         if not param.name:
-            raise ConfigEntryError(400, f"Config entry: {where}.Name is missing")
+            raise ConfigEntryError(500, f"Config entry: {where}.Name is missing")
         _one_operator((param.present, param.exact, param.regex), where)
         check_regex(param.regex, f"{where}.Regex")
     check_methods(http.methods, at)
@@ -238,24 +245,24 @@ def _check_match(http: RouterHttp, at: str) -> None:
 
 def _one_operator(operators: tuple[object, ...], at: str) -> None:
     if sum(1 for operator in operators if operator) != 1:
-        raise ConfigEntryError(400, f"Config entry: {at} must set exactly one of its match operators")
+        raise ConfigEntryError(500, f"Config entry: {at} must set exactly one of its match operators")
 
 
 def _check_destination(destination: RouterDestination, http: RouterHttp | None, at: str) -> None:
     _check_service(destination.service, f"{at}.Service")
     if destination.prefix_rewrite and not (http and (http.path_exact or http.path_prefix)):
-        raise ConfigEntryError(400, f"Config entry: {at}.PrefixRewrite needs Match.HTTP.PathPrefix or PathExact")
+        raise ConfigEntryError(500, f"Config entry: {at}.PrefixRewrite needs Match.HTTP.PathPrefix or PathExact")
     if destination.prefix_rewrite and not destination.prefix_rewrite.startswith("/"):
-        raise ConfigEntryError(400, f"Config entry: {at}.PrefixRewrite must start with '/'")
+        raise ConfigEntryError(500, f"Config entry: {at}.PrefixRewrite must start with '/'")
     if not 0 <= destination.num_retries <= 100:
-        raise ConfigEntryError(400, f"Config entry: {at}.NumRetries must be from 0 to 100")
+        raise ConfigEntryError(500, f"Config entry: {at}.NumRetries must be from 0 to 100")
     for condition in destination.retry_on:
         if condition not in RETRY_CONDITIONS:
             known = ", ".join(sorted(RETRY_CONDITIONS))
-            raise ConfigEntryError(400, f"Config entry: {at}.RetryOn {condition[:40]!r} is not one of {known}")
+            raise ConfigEntryError(500, f"Config entry: {at}.RetryOn {condition[:40]!r} is not one of {known}")
     for status in destination.retry_on_status_codes:
         if not 400 <= status <= 599:
-            raise ConfigEntryError(400, f"Config entry: {at}.RetryOnStatusCodes {status} is not from 400 to 599")
+            raise ConfigEntryError(500, f"Config entry: {at}.RetryOnStatusCodes {status} is not from 400 to 599")
     check_modifiers(destination.request_headers, f"{at}.RequestHeaders")
     check_modifiers(destination.response_headers, f"{at}.ResponseHeaders")
 
@@ -263,20 +270,20 @@ def _check_destination(destination: RouterDestination, http: RouterHttp | None, 
 def check_splitter(entry: ServiceSplitter) -> ServiceSplitter:
     """Check that the weights are in steps of 0.01 and sum to 100."""
     if not entry.splits:
-        raise ConfigEntryError(400, "Config entry: Splits must hold at least one split")
+        raise ConfigEntryError(500, "Config entry: Splits must hold at least one split")
     _at_most(len(entry.splits), MAX_SPLITS, "Splits")
     total = 0
     for i, split in enumerate(entry.splits):
         at = f"Splits[{i}]"
         hundredths = round(split.weight * 100) if 0 <= split.weight <= 100 else -1
         if hundredths < 0 or abs(split.weight * 100 - hundredths) > 1e-6:
-            raise ConfigEntryError(400, f"Config entry: {at}.Weight must be from 0 to 100 in steps of 0.01")
+            raise ConfigEntryError(500, f"Config entry: {at}.Weight must be from 0 to 100 in steps of 0.01")
         total += hundredths
         _check_service(split.service, f"{at}.Service")
         check_modifiers(split.request_headers, f"{at}.RequestHeaders")
         check_modifiers(split.response_headers, f"{at}.ResponseHeaders")
     if total != 10_000:
-        raise ConfigEntryError(400, f"Config entry: the sum of all split weights must be 100, not {total / 100:g}")
+        raise ConfigEntryError(500, f"Config entry: the sum of all split weights must be 100, not {total / 100:g}")
     return entry
 
 
@@ -287,9 +294,9 @@ def check_resolver(entry: ServiceResolver) -> ServiceResolver:
     for name, subset in entry.subsets.items():
         _check_name(name, "Subsets", "subset name")
         try:
-            parse_filter(subset.filter)
+            parse_filter(subset.filter, HEALTH)
         except FilterError as error:
-            raise ConfigEntryError(400, f"Config entry: Subsets[{name!r}].Filter: {error}") from error
+            raise ConfigEntryError(500, f"Config entry: Subsets[{name!r}].Filter: {error}") from error
     _known_subset(entry, entry.default_subset, "DefaultSubset")
     if entry.redirect is not None:
         _check_redirect(entry, entry.redirect)
@@ -299,26 +306,29 @@ def check_resolver(entry: ServiceResolver) -> ServiceResolver:
             _known_subset(entry, name, at)
         _check_failover(entry, failover, at)
     if entry.connect_timeout is not None and entry.connect_timeout.nanoseconds < 0:
-        raise ConfigEntryError(400, "Config entry: ConnectTimeout must not be negative")
+        raise ConfigEntryError(500, "Config entry: ConnectTimeout must not be negative")
+    if entry.request_timeout is not None and entry.request_timeout.nanoseconds < 0:
+        raise ConfigEntryError(500, "Config entry: RequestTimeout must not be negative")
+    check_balancer(entry.load_balancer)
     return entry
 
 
 def _check_redirect(entry: ServiceResolver, redirect: Redirect) -> None:
     if entry.failover:
-        raise ConfigEntryError(400, "Config entry: Redirect and Failover exclude each other")
+        raise ConfigEntryError(500, "Config entry: Redirect and Failover exclude each other")
     if not (redirect.service or redirect.service_subset or redirect.datacenter):
-        raise ConfigEntryError(400, "Config entry: Redirect is empty: set Redirect.Service")
+        raise ConfigEntryError(500, "Config entry: Redirect is empty: set Redirect.Service")
     if redirect.service_subset and not redirect.service:
-        raise ConfigEntryError(400, "Config entry: Redirect.ServiceSubset needs Redirect.Service")
+        raise ConfigEntryError(500, "Config entry: Redirect.ServiceSubset needs Redirect.Service")
     _check_service(redirect.service, "Redirect.Service")
 
 
 def _check_failover(entry: ServiceResolver, failover: Failover, at: str) -> None:
     single = bool(failover.service or failover.service_subset or failover.datacenters)
     if single == bool(failover.targets):
-        raise ConfigEntryError(400, f"Config entry: {at} must set either Targets or Service and ServiceSubset")
+        raise ConfigEntryError(500, f"Config entry: {at} must set either Targets or Service and ServiceSubset")
     if failover.policy is not None and failover.policy.mode not in {"", "sequential"}:
-        raise ConfigEntryError(400, f"Config entry: {at}.Policy.Mode must be sequential in this version")
+        raise ConfigEntryError(500, f"Config entry: {at}.Policy.Mode must be sequential in this version")
     _at_most(len(failover.targets), MAX_SUBSETS, f"{at}.Targets")
     targets = [(at, failover.service, failover.service_subset)]
     targets += [(f"{at}.Targets[{i}]", part.service, part.service_subset) for i, part in enumerate(failover.targets)]
@@ -330,16 +340,16 @@ def _check_failover(entry: ServiceResolver, failover: Failover, at: str) -> None
 
 def _known_subset(entry: ServiceResolver, subset: str, at: str) -> None:
     if subset and subset not in entry.subsets:
-        raise ConfigEntryError(400, f"Config entry: {at} names the subset {subset[:80]!r}, which Subsets does not hold")
+        raise ConfigEntryError(500, f"Config entry: {at} names the subset {subset[:80]!r}, which Subsets does not hold")
 
 
 def check_paths(exact: str, prefix: str, regex: str, at: str) -> None:
     """At most one kind of path rule, starting with '/', with a regular expression that compiles."""
     if sum(1 for path in (exact, prefix, regex) if path) > 1:
-        raise ConfigEntryError(400, f"Config entry: {at} must set at most one of PathExact, PathPrefix and PathRegex")
+        raise ConfigEntryError(500, f"Config entry: {at} must set at most one of PathExact, PathPrefix and PathRegex")
     for path, field in ((exact, "PathExact"), (prefix, "PathPrefix")):
         if path and not path.startswith("/"):
-            raise ConfigEntryError(400, f"Config entry: {at}.{field} must start with '/'")
+            raise ConfigEntryError(500, f"Config entry: {at}.{field} must start with '/'")
     check_regex(regex, f"{at}.PathRegex")
 
 
@@ -348,22 +358,22 @@ def check_regex(regex: str, at: str) -> None:
     try:
         compile_regex(regex)
     except RegexError as error:
-        raise ConfigEntryError(400, f"Config entry: {at}: {error}") from error
+        raise ConfigEntryError(500, f"Config entry: {at}: {error}") from error
 
 
 def check_methods(methods: tuple[str, ...], at: str) -> None:
     """HTTP methods in upper case, each once."""
     for method in methods:
         if not _METHOD.fullmatch(method):
-            raise ConfigEntryError(400, f"Config entry: {at}.Methods {method[:40]!r} must be in upper case letters")
+            raise ConfigEntryError(500, f"Config entry: {at}.Methods {method[:40]!r} must be in upper case letters")
     if len(set(methods)) != len(methods):
-        raise ConfigEntryError(400, f"Config entry: {at}.Methods names a method twice")
+        raise ConfigEntryError(500, f"Config entry: {at}.Methods names a method twice")
 
 
 def check_header_name(name: str, at: str) -> None:
     """A header name as RFC 9110 5.1 allows it."""
     if not _TOKEN.fullmatch(name):
-        raise ConfigEntryError(400, f"Config entry: {at} {name[:40]!r} is no header name")
+        raise ConfigEntryError(500, f"Config entry: {at} {name[:40]!r} is no header name")
 
 
 def check_modifiers(modifiers: HeaderModifiers | None, at: str) -> None:
@@ -375,7 +385,7 @@ def check_modifiers(modifiers: HeaderModifiers | None, at: str) -> None:
             check_header_name(name, f"{at}.{field}")
             if any(ord(char) < 32 or ord(char) == 127 for char in value) or len(value) > 8192:
                 raise ConfigEntryError(
-                    400, f"Config entry: {at}.{field}[{name!r}] holds a control character or is too long"
+                    500, f"Config entry: {at}.{field}[{name!r}] holds a control character or is too long"
                 )
     for name in modifiers.remove:
         check_header_name(name, f"{at}.Remove")
@@ -383,7 +393,7 @@ def check_modifiers(modifiers: HeaderModifiers | None, at: str) -> None:
 
 def _at_most(count: int, limit: int, at: str) -> None:
     if count > limit:
-        raise ConfigEntryError(400, f"Config entry: {at} holds {count}, and at most {limit} are taken")
+        raise ConfigEntryError(500, f"Config entry: {at} holds {count}, and at most {limit} are taken")
 
 
 def _check_service(service: str, at: str) -> None:
@@ -395,4 +405,4 @@ def _check_name(name: str, at: str, what: str) -> None:
     try:
         check_label(name, what)
     except InvalidNameError as error:
-        raise ConfigEntryError(400, f"Config entry: {at}: {error}") from error
+        raise ConfigEntryError(500, f"Config entry: {at}: {error}") from error

@@ -283,8 +283,6 @@ def test_failover_of_each_other() -> None:
         ([resolver("web", Redirect={"Service": "web"})], "loop"),
         ([HTTP, splitter("web", (100, "a", "")), splitter("a", (100, "web", ""))], "loop"),
         ([resolver("web", Redirect={"Datacenter": "dc2"})], "dc2"),
-        ([resolver("web", Failover={"*": {"Datacenters": ["dc2"]}})], "dc2"),
-        ([resolver("web", Failover={"*": {"Targets": [{"Datacenter": "dc2"}]}})], "dc2"),
         (
             [
                 resolver("web", Redirect={"Service": "api"}),
@@ -337,3 +335,18 @@ def test_weights_sum(plan: dict[str, list[tuple[int, str]]]) -> None:
     found: tuple[Leg, ...] = chain.routes[-1].legs
     assert sum(leg.weight for leg in found) == 10_000
     assert {leg.target for leg in found} <= {target.id for target in chain.targets}
+
+
+@pytest.mark.parametrize(
+    ("failover", "found"),
+    [
+        ({"Datacenters": ["dc2"]}, ()),
+        ({"Targets": [{"Datacenter": "dc2"}, {"Service": "spare"}, {"Peer": "east", "Service": "far"}]}, ("spare",)),
+        ({"Service": "spare", "Datacenters": ["dc2", "dc1"]}, ("spare",)),
+    ],
+)
+def test_failover_to_where_no_path_leads(failover: dict[str, Any], found: tuple[str, ...]) -> None:
+    """Other datacenters and peers are shown in Consul's form of the chain, and never dialled."""
+    chain = compiled("web", resolver("web", Failover={"*": failover}))
+    target = next(target for target in chain.targets if target.service == "web")
+    assert target.failover == tuple(target_id(name) for name in found)

@@ -10,6 +10,7 @@ from catalog.compile.intentions import (
     check_source_write,
     compile_intentions,
     find_intention,
+    legacy_intention,
     list_intentions,
     match_intentions,
     source_body,
@@ -112,6 +113,7 @@ def test_api_rows(world: Any) -> None:
         "DestinationName": "web",
         "SourceType": "consul",
         "Action": "allow",
+        "Meta": {},
         "Precedence": 9,
         "CreateIndex": stored.create_index,
         "ModifyIndex": stored.modify_index,
@@ -130,3 +132,56 @@ def test_api_rows(world: Any) -> None:
     assert pairs(match_intentions(world.state, world.entries, "source", "cli")) == [("*", "web"), ("*", "*")]
     with pytest.raises(ConfigEntryError, match="by"):
         match_intentions(world.state, world.entries, "neither", "web")
+
+
+TOKEN = {"Providers": [{"Name": "okta", "VerifyClaims": [{"Path": ["role"], "Value": "admin"}]}]}
+
+
+def test_what_cannot_be_checked_is_denied(world: Any) -> None:
+    """A permission that asks for a token denies what its HTTP part matches; an entry that does lets nobody in."""
+    permissions = [
+        {"Action": "allow", "HTTP": {"PathPrefix": "/admin"}, "JWT": TOKEN},
+        {"Action": "allow", "JWT": TOKEN},
+    ]
+    world.put(
+        HTTP, {"Kind": "service-intentions", "Name": "web", "Sources": [{"Name": "api", "Permissions": permissions}]}
+    )
+    (intention,) = compile_intentions(world.entries, "web").intentions
+    assert [permission.action for permission in intention.permissions] == [Action.DENY, Action.DENY]
+    assert intention.permissions[0].http.path_prefix == "/admin"
+    every = {"Kind": "service-intentions", "Name": "web", "JWT": TOKEN, "Sources": [{"Name": "api", "Action": "allow"}]}
+    world.put(every)
+    found = compile_intentions(world.entries, "web", default_action=Action.ALLOW)
+    assert ([part.action for part in found.intentions], found.default_action) == ([Action.DENY], Action.DENY)
+    assert not check_allowed(world.entries, "api", "web", Action.ALLOW)
+
+
+def test_a_peers_source_is_nobody_here(world: Any) -> None:
+    """It is kept and shown, and neither lets in nor keeps out a service of the same name."""
+    sources = [{"Name": "api", "Peer": "east", "Action": "allow"}, {"Name": "api", "Action": "deny"}]
+    world.put({"Kind": "service-intentions", "Name": "web", "Meta": {"team": "a"}, "Sources": sources})
+    (intention,) = compile_intentions(world.entries, "web").intentions
+    assert (intention.source, intention.action) == ("api", Action.DENY)
+    row = find_intention(world.state, world.entries, "api", "web", "east")
+    assert row is not None
+    assert {key: row.to_json()[key] for key in ("SourcePeer", "Action", "Meta")} == {
+        "SourcePeer": "east",
+        "Action": "allow",
+        "Meta": {"team": "a"},
+    }
+    assert len(list_intentions(world.state, world.entries)) == 2
+    assert len(match_intentions(world.state, world.entries, "source", "api")) == 1
+
+
+def test_legacy(world: Any) -> None:
+    """One made by the form of before 1.9 has an id, meta and times of its own."""
+    source = {"Name": "api", "Action": "allow", "LegacyID": "u-1", "LegacyMeta": {"a": "b"}, "LegacyCreateTime": "t"}
+    world.put({"Kind": "service-intentions", "Name": "web", "Sources": [source]})
+    row = legacy_intention(world.state, world.entries, "u-1")
+    assert row is not None
+    assert {key: row.to_json()[key] for key in ("ID", "Meta", "CreatedAt")} == {
+        "ID": "u-1",
+        "Meta": {"a": "b"},
+        "CreatedAt": "t",
+    }
+    assert legacy_intention(world.state, world.entries, "u-2") is None

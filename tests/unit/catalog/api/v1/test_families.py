@@ -41,6 +41,9 @@ async def test_only_the_trust_bundle_and_joining_are_open() -> None:
     assert judged_within == {
         "/v1/catalog/register",
         "/v1/catalog/deregister",
+        "/v1/config",
+        "/v1/config/{kind}",
+        "/v1/config/{kind}/{name}",
         "/v1/connect/intentions/exact",
         "/v1/linkspan/sync",
         "/v1/linkspan/lease/{node}",
