@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from mesh.wire.trunk_events import (
     FIELD_COST_BYTES,
-    MAX_INTERIM_HEADS,
     STREAM_COST_BYTES,
     Bytes,
     Data,
@@ -27,6 +26,7 @@ from mesh.wire.trunk_events import (
     Stream,
     TrunkLimits,
     WasReset,
+    count_interim,
 )
 from mesh.wire.trunk_frames import (
     FLAG_ACK,
@@ -286,7 +286,7 @@ class Trunk:
         end = bool(flags & FLAG_END)
         stream.head_received = status >= 200 or status == 101
         if not stream.head_received:
-            _count_interim(stream, flags)
+            count_interim(stream, flags)
         events.append(Headed(stream, status, whole[_HEAD_START_BYTES:body_at], end, whole[body_at:]))
         if end:
             stream.end_received = True
@@ -325,6 +325,15 @@ class Trunk:
             return
         if not (stream.is_http and stream.head_received and whole):
             raise TrunkError(Code.PROTOCOL, "trailers out of place")
+        if not self.is_dialler:
+            # The application may not be reached yet: they are held like a head.
+            held_bytes = 2 * len(whole) + FIELD_COST_BYTES * whole[0]
+            if self._held_bytes + held_bytes > self.limits.max_held_head_bytes:
+                self.reset(stream, Code.FLOOD)
+                events.append(WasReset(stream, Code.FLOOD))
+                return
+            stream.held_bytes += held_bytes
+            self._held_bytes += held_bytes
         events.append(Ended(stream, whole))
         self._ended_receiving(stream)
 
@@ -484,12 +493,3 @@ class Trunk:
             grant, self._uncredited_bytes = self._uncredited_bytes, 0
             self._receive_window += grant
             self.out.frame(0, WINDOW, 0, U32.pack(grant))
-
-
-def _count_interim(stream: Stream, flags: int) -> None:
-    """Bound the interim responses of a stream; they have neither body nor end."""
-    stream.interim_heads += 1
-    if stream.interim_heads > MAX_INTERIM_HEADS:
-        raise TrunkError(Code.FLOOD, "interim responses without end")
-    if flags & (FLAG_END | FLAG_BODY):
-        raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")

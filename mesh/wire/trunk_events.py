@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from mesh.wire.trunk_frames import STREAM_WINDOW_BYTES, OpenedRequest, TrunkError
+from mesh.wire.trunk_frames import FLAG_BODY, FLAG_END, STREAM_WINDOW_BYTES, Code, OpenedRequest, TrunkError
 
 Bytes = bytes | bytearray | memoryview
 """What bytes may come in."""
@@ -62,6 +62,19 @@ class Stream(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"Stream({self.id}, {'http' if self.is_http else 'tcp'})"
+
+
+def count_interim(stream: Stream, flags: int) -> None:
+    """Bound the interim responses of a stream.
+
+    Raises:
+        TrunkError: there are too many, or one has a body or an end, which none has.
+    """
+    stream.interim_heads += 1
+    if stream.interim_heads > MAX_INTERIM_HEADS:
+        raise TrunkError(Code.FLOOD, "interim responses without end")
+    if flags & (FLAG_END | FLAG_BODY):
+        raise TrunkError(Code.PROTOCOL, "an interim response has neither body nor end")
 
 
 class Opened(msgspec.Struct, gc=False):

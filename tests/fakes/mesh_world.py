@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -306,6 +307,25 @@ async def instances(*serves: Callable[[Link, Opened], None], service: str = "api
         finally:
             for one in made:
                 one.close()
+
+
+@asynccontextmanager
+async def foreign(talk: Callable[[trio.SSLStream[Any]], Any], *alpn: str) -> AsyncIterator[int]:
+    """A valid instance of `api` that knows no trunks, and its port."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        tls = trio.SSLStream(stream, identity("api").server_context(alpn), server_side=True, https_compatible=True)
+        try:
+            await talk(tls)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
+            pass
+        finally:
+            stream.socket.close()
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        yield listener.socket.getsockname()[1]
+        nursery.cancel_scope.cancel()
 
 
 def dead_port() -> int:

@@ -59,6 +59,7 @@ class InboundExchange(msgspec.Struct, eq=False):
     _origin: OriginConnection | None = None
     _early: bytearray | None = None
     _early_end: bool = False
+    _early_trailers: tuple[tuple[bytes, bytes], ...] = ()
     status: int = 0
     received_bytes: int = 0
     sent_bytes: int = 0
@@ -106,7 +107,8 @@ class InboundExchange(msgspec.Struct, eq=False):
     def on_body_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
         origin = self._origin
         if origin is None:
-            self._early_end = True
+            # Their bytes are bounded by the trunk, which counts them with the heads, or by the reader of HTTP/1.
+            self._early_end, self._early_trailers = True, tuple(trailers)
             return
         try:
             origin.send_end(trailers)
@@ -146,7 +148,9 @@ class InboundExchange(msgspec.Struct, eq=False):
         if self._early is not None or self._early_end:
             early, self._early = self._early or b"", None
             try:
-                origin.send_data(early, end=self._early_end)
+                origin.send_data(early, end=False)
+                if self._early_end:
+                    origin.send_end(list(self._early_trailers))
             except BodyError as error:
                 self._refuse_body(error)
                 return

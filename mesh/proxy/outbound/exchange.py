@@ -6,11 +6,10 @@ byte of an answer went to the application. It faces its client as an `Exchange`,
 
 import ssl
 from random import Random
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import msgspec
 
-from mesh.decide.authorise import Permit
 from mesh.decide.balance import Candidate, choose_target, penalised_rtt_s
 from mesh.decide.deadline import deadline_field
 from mesh.decide.eject import Outcome as Fate
@@ -18,14 +17,13 @@ from mesh.decide.eject import is_gateway_error
 from mesh.decide.retry import Attempt, may_retry
 from mesh.decide.route import LegPlan, RoutePlan
 from mesh.proxy.http.client import ClientConnection
-from mesh.proxy.http.form import AnswerForm, RequestForm, TrunkForms, request_block, request_lines
+from mesh.proxy.http.form import AnswerForm, RequestForm, request_block, request_lines
 from mesh.proxy.http.origin import OriginConnection, OriginPool
 from mesh.proxy.link import NOBODY, Link
-from mesh.proxy.outbound.directory import Directory, Service
+from mesh.proxy.outbound.calling import Calling
+from mesh.proxy.outbound.directory import Service
 from mesh.proxy.outbound.fate import judge_reset, retry_after_s
-from mesh.proxy.record import ALLOW, DENY, MALFORMED, Pair, Recorder
-from mesh.proxy.settings import Limits, Timeouts
-from mesh.transport.ring import Ring
+from mesh.proxy.record import ALLOW, DENY, MALFORMED, Pair
 from mesh.wire.fields import HeadError, validate_trailers
 from mesh.wire.http1.body import BodyError, Bytes
 from mesh.wire.http1.write import request_head
@@ -37,19 +35,6 @@ _spread = Random()  # noqa: S311 - spreads load, keeps no secret
 random, uniform = _spread.random, _spread.uniform
 
 
-class Calling(Protocol):
-    """The parts of the outbound side that exchanges use."""
-
-    ring: Ring
-    directory: Directory
-    recorder: Recorder
-    timeouts: Timeouts
-    limits: Limits
-    forms: TrunkForms
-    permit: Permit
-    live: "dict[OutboundExchange, None]"
-
-
 class OutboundExchange(msgspec.Struct, eq=False):
     """One request and its attempts. A struct because it is made for every request.
 
@@ -58,7 +43,7 @@ class OutboundExchange(msgspec.Struct, eq=False):
 
     is_http: ClassVar[bool] = True
 
-    _calling: Calling
+    _calling: Calling["OutboundExchange"]
     _client: ClientConnection
     _service: Service
     pair: Pair
@@ -84,6 +69,7 @@ class OutboundExchange(msgspec.Struct, eq=False):
     _tried: tuple[Candidate, ...] = ()
     _body: tuple[bytes, ...] = ()
     _body_bytes: int = 0
+    _trailers: tuple[tuple[bytes, bytes], ...] = ()
     _is_replayable: bool = True
     _unread_bytes: int = 0
     status: int = 0
@@ -127,10 +113,13 @@ class OutboundExchange(msgspec.Struct, eq=False):
         block = request_block(self._leg.edit_request(form.fields), form.upgrade) if edits else form.block
         head = encode_request(form.method, self._target, block, b"" if form.trace else self.trace, timeout_ms)
         self._link = link
+        trailers = self._trailers
         self._stream = stream = link.trunk.open_http(
-            head, end=self._body_end, body=b"".join(self._body) if self._body else b""
+            head, end=self._body_end and not trailers, body=b"".join(self._body) if self._body else b""
         )
         stream.owner = self
+        if trailers:
+            link.trunk.out.send_end(stream, encode_fields(trailers))
         if not link.is_dirty:
             link.touch()
         if not self._body_end:
@@ -160,9 +149,9 @@ class OutboundExchange(msgspec.Struct, eq=False):
         origin.send(self, form.method, request_head(form.method, self._target, lines), length)
         try:
             if self._body:
-                origin.send_data(b"".join(self._body), end=self._body_end)
-            elif self._body_end and not self._is_whole:
-                origin.send_end()
+                origin.send_data(b"".join(self._body), end=False)
+            if self._body_end and not self._is_whole:
+                origin.send_end(list(self._trailers))
         except BodyError as error:
             self._refuse(str(error))
             return
@@ -279,8 +268,7 @@ class OutboundExchange(msgspec.Struct, eq=False):
 
     def on_body_end(self, trailers: list[tuple[bytes, bytes]]) -> None:
         self._body_end = True
-        if trailers:
-            self._is_replayable = False
+        self._trailers = tuple(trailers)
         if self._stream is not None and self._link is not None:
             self._link.trunk.out.send_end(self._stream, encode_fields(trailers) if trailers else None)
             self._link.touch()

@@ -424,3 +424,17 @@ def test_a_head_in_parts_is_one_thing_begun() -> None:
             assert far.begun == number
     assert isinstance(far.receive(frame(1, OPEN, pieces[-1], FLAG_END))[0], Opened)
     assert far.begun == 0
+
+
+def test_trailers_that_are_held_are_bounded() -> None:
+    """They count with the heads; what is over the bound resets its stream and nothing else."""
+    trunk = Trunk(is_dialler=False, limits=TrunkLimits(max_held_head_bytes=20_000))
+    block = encode_fields([(b"x", b"y" * 4000)])
+    events: list[Event] = []
+    for number in (1, 2, 3):
+        events += trunk.receive(frame(number, OPEN, OPEN_PAYLOAD) + frame(number, TRAILERS, block))
+    assert [type(event) for event in events] == [Opened, Ended, Opened, Ended, Opened, WasReset]
+    assert isinstance(events[-1], WasReset)
+    assert events[-1].code == Code.FLOOD
+    assert trunk.error is None
+    assert HEADER.pack(3, RESET, 0, 4) in trunk.out.take(65536)

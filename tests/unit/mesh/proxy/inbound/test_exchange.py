@@ -1,9 +1,13 @@
 """A request to the application: permit first, who calls told, cut at the deadline, and never more than was announced."""
 
+import pytest
 import trio
 
 from mesh.model.intention import Action
-from tests.fakes.mesh_world import App, callee, connect_tls, hear, ok, open_inbound, say
+from mesh.proxy.link import Link
+from mesh.wire.trunk import Trunk
+from mesh.wire.trunk_frames import ALPN, encode_fields, encode_request
+from tests.fakes.mesh_world import App, Keeper, Owner, callee, connect_tls, hear, ok, open_inbound, say
 
 GET = b"GET /a HTTP/1.1\r\nhost: api\r\n\r\n"
 
@@ -92,3 +96,32 @@ async def test_a_changed_policy_cuts_what_is_under_way(nursery: trio.Nursery) ->
         tls.close()
         assert b'"decision":"revoked"' in side.log.lines[0]
         assert side.metrics.revoked.child("web", "api").value == 1
+
+
+@pytest.mark.parametrize("pieces", [[b"abc"], []], ids=["body", "no body"])
+async def test_trailers_that_come_before_the_application_is_reached_are_sent(pieces: list[bytes]) -> None:
+    """The request ends while the application is still dialled: its trailers follow the last chunk all the same."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with open_inbound(listeners[0].socket.getsockname()[1]) as (inbound, _):
+        tls = await connect_tls(inbound.port, "web", ALPN)
+        link = Link(inbound.ring, tls, Trunk(is_dialler=True), Keeper())
+        stream = link.trunk.open_http(encode_request(b"POST", b"/a", encode_fields([(b"host", b"api")])), end=False)
+        stream.owner = owner = Owner()
+        for piece in pieces:
+            link.trunk.out.send_data(stream, piece)
+        link.trunk.out.send_end(stream, encode_fields([(b"x-sum", b"7")]))
+        link.touch()
+        got = b""
+        async with await listeners[0].accept() as app:
+            with trio.fail_after(2):
+                while not got.endswith(b"0\r\nx-sum: 7\r\n\r\n"):
+                    got += await app.receive_some()
+                await app.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                while not owner.heard:
+                    await trio.lowlevel.checkpoint()
+        assert (
+            got.partition(b"\r\n\r\n")[2]
+            == b"".join(b"3\r\n%b\r\n" % piece for piece in pieces) + b"0\r\nx-sum: 7\r\n\r\n"
+        )
+        link.close("end")
+    await listeners[0].aclose()

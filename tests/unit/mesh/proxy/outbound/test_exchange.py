@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import pytest
 import trio
 
 from mesh.proxy.link import Link
 from mesh.wire.trunk_events import Opened
-from mesh.wire.trunk_frames import Code, encode_fields
-from tests.fakes.mesh_world import caller, connect, dead_port, instances, open_outbound
+from mesh.wire.trunk_frames import Code, decode_fields, encode_fields
+from tests.fakes.mesh_world import HTTP_ALPN, Owner, caller, connect, dead_port, foreign, instances, open_outbound
 
 GET = b"GET /a HTTP/1.1\r\nhost: api\r\n\r\n"
 BLOCK = encode_fields([(b"content-length", b"2")])
@@ -158,3 +159,79 @@ async def test_without_instances_a_call_is_503() -> None:
     """There is nothing to choose from, and the application is told so."""
     async with open_outbound(caller()) as (outbound, _):
         assert (await ask(outbound.ports["api"])).startswith(b"HTTP/1.1 503 ")
+
+
+UPLOAD = b"POST /a HTTP/1.1\r\nhost: api\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n"
+EMPTY_UPLOAD = UPLOAD.replace(b"3\r\nabc\r\n", b"")
+
+
+class Taker(Owner):
+    """Takes a request whole and then answers it, or breaks it."""
+
+    def __init__(self, link: Link, event: Opened, ends: Any) -> None:
+        super().__init__()
+        self.heard.append(("open", bytes(event.body), event.end))
+        self._link, self._event, self._ends = link, event, ends
+        event.stream.owner = self
+        if event.end:
+            ends(link, event)
+
+    def on_data(self, data: Any, *, end: bool) -> None:
+        super().on_data(data, end=end)
+        if end:
+            self._ends(self._link, self._event)
+
+    def on_end(self, block: bytes) -> None:
+        super().on_end(block)
+        self._ends(self._link, self._event)
+
+
+@pytest.mark.parametrize(("request_", "body"), [(UPLOAD, b"abc"), (EMPTY_UPLOAD, b"")], ids=["body", "no body"])
+async def test_trailers_that_come_before_the_trunk_are_sent(request_: bytes, body: bytes) -> None:
+    """The request ends while the instance is still dialled: body, trailers and end arrive all the same."""
+    takers: list[Taker] = []
+
+    def take(link: Link, event: Opened) -> None:
+        takers.append(Taker(link, event, answer))
+
+    async with instances(take) as (one,), open_outbound(caller(one.port)) as (outbound, _):
+        assert (await ask(outbound.ports["api"], request_)).startswith(b"HTTP/1.1 200 ")
+        heard = takers[0].heard
+        assert heard[0] == ("open", body, False)
+        assert decode_fields(heard[-1][1]) == [(b"x-sum", b"7")]
+
+
+async def test_trailers_are_sent_again_with_their_body() -> None:
+    """A retry carries what the first attempt did, trailers included."""
+    takers: list[Taker] = []
+
+    def refuse_first(link: Link, event: Opened) -> None:
+        first = not takers
+        takers.append(Taker(link, event, reset_with(Code.REFUSED) if first else answer))
+
+    async with (
+        instances(refuse_first, refuse_first) as (one, two),
+        open_outbound(caller(one.port, two.port)) as (outbound, _),
+    ):
+        assert (await ask(outbound.ports["api"], UPLOAD)).startswith(b"HTTP/1.1 200 ")
+        assert len(takers) == 2
+        for taker in takers:
+            assert taker.heard[0][1] == b"abc"
+            assert decode_fields(taker.heard[-1][1]) == [(b"x-sum", b"7")]
+
+
+async def test_trailers_reach_a_peer_without_trunks() -> None:
+    """They are written behind the last chunk, also when they came before the connection."""
+    got = b""
+
+    async def talk(tls: trio.SSLStream[Any]) -> None:
+        nonlocal got
+        while data := await tls.receive_some():
+            got += data
+            if got.endswith(b"x-sum: 7\r\n\r\n"):
+                await tls.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    async with foreign(talk, HTTP_ALPN) as port, open_outbound(caller(port)) as (outbound, _):
+        with trio.fail_after(2):
+            assert (await ask(outbound.ports["api"], UPLOAD)).startswith(b"HTTP/1.1 200 ")
+        assert got.endswith(b"\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 7\r\n\r\n")

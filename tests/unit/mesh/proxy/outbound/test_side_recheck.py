@@ -1,9 +1,6 @@
 """Whom we call is judged for as long as we are connected: revoked, expired or not meant any more, it is cut, counted and told."""
 
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +12,17 @@ from mesh.proxy.link import Link
 from mesh.wire.trunk_events import Opened
 from mesh.wire.trunk_frames import encode_fields
 from tests.fakes.authority import TRUST_DOMAIN
-from tests.fakes.mesh_world import AUTHORITY, HTTP_ALPN, NETWORK, caller, connect, identity, instances, open_outbound
+from tests.fakes.mesh_world import (
+    AUTHORITY,
+    HTTP_ALPN,
+    NETWORK,
+    caller,
+    connect,
+    foreign,
+    identity,
+    instances,
+    open_outbound,
+)
 
 GET = b"GET /a HTTP/1.1\r\nhost: api\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -43,25 +50,6 @@ def answer(link: Link, event: Opened) -> None:
 
 def hang(link: Link, event: Opened) -> None:
     """Nothing."""
-
-
-@asynccontextmanager
-async def foreign(talk: Callable[[trio.SSLStream[Any]], Any], *alpn: str) -> AsyncIterator[int]:
-    """A valid instance of `api` that knows no trunks, and its port."""
-
-    async def serve(stream: trio.SocketStream) -> None:
-        tls = trio.SSLStream(stream, identity("api").server_context(alpn), server_side=True, https_compatible=True)
-        try:
-            await talk(tls)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
-            pass
-        finally:
-            stream.socket.close()
-
-    async with trio.open_nursery() as nursery:
-        [listener] = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        yield listener.socket.getsockname()[1]
-        nursery.cancel_scope.cancel()
 
 
 async def until(holds: Callable[[], Any]) -> None:
