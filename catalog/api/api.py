@@ -19,6 +19,7 @@ from catalog.compile.entry_view import StoredEntries
 from catalog.engine import Catalog, CatalogBusyError, CatalogStoppedError
 from catalog.state.changes import AnyChange
 from catalog.state.index import ROOTS_TABLE
+from catalog.state.records import Session
 from catalog.sync.compiled import Facts
 from catalog.sync.resources import Resources
 from mesh.model.intention import Action
@@ -36,7 +37,8 @@ _BUSY = (CatalogBusyError, CatalogStoppedError)
 class Api:
     """The catalog as its endpoints see it.
 
-    `address` is this server's, for `status/leader`. `everyone_operates` is dev mode: only for a server on loopback alone.
+    `address` is this server's, for `status/leader`; `node` its name, for sessions that name none.
+    `everyone_operates` is dev mode: only for a server on loopback alone.
     `policy_lock` is held from judging a policy write to its end: two writes judged at once could contradict each other.
     """
 
@@ -46,6 +48,7 @@ class Api:
         authority: Authority,
         *,
         address: str = "127.0.0.1",
+        node: str = "",
         everyone_operates: bool = False,
         kubernetes: KubernetesJoin | None = None,
         epoch: Callable[[], float] = time.time,
@@ -53,6 +56,7 @@ class Api:
         self.authority = authority
         self.kubernetes = kubernetes
         self.epoch = epoch
+        self.node = node
         self.default_action = Action.DENY
         self.leader = f"[{address}]:{SERVER_PORT}" if ":" in address else f"{address}:{SERVER_PORT}"
         self.parking = Parking(catalog)
@@ -99,3 +103,7 @@ class Api:
             return await self._catalog.renew_lease(node)
         except _BUSY as error:
             raise UnavailableError(str(error)) from error
+
+    async def renew_session(self, session_id: str) -> Session | None:
+        """Hear from a session's holder: its time runs anew. None if it is not there."""
+        return await self._catalog.renew_session(session_id)

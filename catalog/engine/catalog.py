@@ -1,4 +1,4 @@
-"""The catalog at work: submit a change, wait for topics, renew a lease.
+"""The catalog at work: submit a change, wait for topics, renew a lease or a session.
 
 One writer task takes what is queued, logs it in one transaction, then applies it, wakes and answers. State is mutated
 nowhere else, and never between two awaits of a reader: all of it runs in one trio thread.
@@ -15,11 +15,13 @@ import trio
 
 from catalog.engine.errors import CatalogBusyError, CatalogStoppedError
 from catalog.engine.leases import Leases
-from catalog.engine.subjects import Subject, lease_holders, subjects_of
+from catalog.engine.sessions import Sessions
+from catalog.engine.subjects import Claims, lease_holders, subjects_of
 from catalog.engine.waiters import Waiters
 from catalog.state.changes import AnyChange, Entry, decode_entry, encode_entry
 from catalog.state.errors import ChangeRefusedError, InvalidChangeError
 from catalog.state.index import Topic
+from catalog.state.records import Session
 from catalog.state.state import State
 from catalog.store import Loaded, Store, StoreCorruptError, StoreError, StoreFullError
 
@@ -78,6 +80,7 @@ class Catalog:
         self._failure: StoreError | None = None
         self._waiters = Waiters(state.index_of)
         self._leases = Leases(state, self.submit, clock, epoch)
+        self._sessions = Sessions(state, self.submit, clock)
 
     @classmethod
     async def open(cls, store: Store, **settings: Any) -> "Catalog":
@@ -113,6 +116,7 @@ class Catalog:
         Raises:
             InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
             ConflictError: a compare in a batch failed.
+            TransactionError: operations of a transaction failed.
             CatalogBusyError: too many changes are queued, or the disk is full.
             CatalogStoppedError: the catalog stops, or its store failed.
         """
@@ -145,17 +149,24 @@ class Catalog:
         """
         return await self._leases.renew(node)
 
+    async def renew_session(self, session_id: str) -> Session | None:
+        """Hear from a session's holder: its time to live runs anew. None if there is no such session. Costs no disk write."""
+        await trio.lowlevel.checkpoint()
+        return self._sessions.renew(session_id)
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write, and watch the leases, until cancelled.
+        """Write, and watch leases and sessions, until cancelled.
 
         Raises:
             StoreError: the store failed. The process must end: only a restart knows what is on disk.
         """
         self._leases.follow_all()
+        self._sessions.follow_all()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write_until_failure, nursery.cancel_scope)
                 nursery.start_soon(self._leases.watch)
+                nursery.start_soon(self._sessions.watch)
                 task_status.started()
         finally:
             self._stop()
@@ -199,17 +210,17 @@ class Catalog:
     def _sift(self, group: list[_Pending], now_s: float) -> list[tuple[_Pending, bytes]]:
         """Answer what would change nothing or be refused, as far as nothing before it in the group touches its subject."""
         kept: list[tuple[_Pending, bytes]] = []
-        claimed: set[Subject] = set()
+        claims = Claims()
         for pending in group:
             subjects = subjects_of(pending.change)
             try:
-                if claimed.isdisjoint(subjects):
+                if not claims.meet(subjects):
                     outcome = self.state.preview(pending.change, now_s)
                     if not outcome.changed:
                         self._answer(pending, outcome.result)
                         continue
                 kept.append((pending, _encoded(pending.change, now_s)))
-                claimed |= subjects
+                claims.add(subjects)
             except ChangeRefusedError as error:
                 pending.refuse(error)
         return kept
@@ -257,6 +268,8 @@ class Catalog:
         for topic in touched:
             if topic[0] == "lease":
                 self._leases.follow(topic[1])
+            elif topic[0] == "session":
+                self._sessions.follow(topic[1])
         self._waiters.wake(touched)
 
     def _answer(self, pending: _Pending, result: Any) -> None:

@@ -1,13 +1,13 @@
-"""When each held lease lapses unless it is renewed: in memory only, so that a renewal costs no disk write.
+"""When each held lease lapses or session ends unless it is renewed: in memory only, so that a renewal costs no disk write.
 
-Times are seconds of the engine's monotonic clock. After a restart every lease starts with its whole time to live.
+Times are seconds of the engine's monotonic clock. After a restart all start with their whole time to live.
 """
 
 import math
 
 
 class Deadlines:
-    """The deadlines of the held leases, by node."""
+    """The deadlines of the held leases, by node; or of sessions, by id."""
 
     def __init__(self) -> None:
         self._at_s: dict[str, float] = {}
@@ -30,9 +30,13 @@ class Deadlines:
         """The earliest deadline; infinity if there is none."""
         return min(self._at_s.values(), default=math.inf)
 
+    def due(self, now_s: float) -> list[str]:
+        """Those whose deadline has passed."""
+        return [node for node, at_s in self._at_s.items() if at_s <= now_s]
+
     def start_lapsing(self, now_s: float) -> list[str]:
         """The nodes whose deadline has passed, which from now to `end_lapsing` are watched for a late renewal."""
-        due = [node for node, at_s in self._at_s.items() if at_s <= now_s]
+        due = self.due(now_s)
         self._lapsing = dict.fromkeys(due, False)
         return due
 

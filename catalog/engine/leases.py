@@ -11,8 +11,8 @@ import trio
 
 from catalog.engine.deadlines import Deadlines
 from catalog.engine.errors import CatalogBusyError, CatalogStoppedError
-from catalog.state.apply import deregister_after_s
 from catalog.state.changes import AnyChange, Batch, LeaseExpired, LeaseRestored, ReapNode, Single
+from catalog.state.leases import deregister_after_s
 from catalog.state.limits import MAX_BATCH
 from catalog.state.state import State
 

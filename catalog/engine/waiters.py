@@ -1,8 +1,10 @@
 """Parked blocking queries: who waits for which topics.
 
-A change wakes only those who named a topic it touched. Nothing is kept of a waiter that has left, however it left.
+A change wakes only those who named a topic it touched; a key's also those who named a prefix of it. Nothing is kept of
+a waiter that has left, however it left.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import trio
@@ -24,6 +26,7 @@ class Waiters:
     def __init__(self, index_of: Callable[..., int]) -> None:
         self._index_of = index_of
         self._parked: dict[Topic, set[_Waiter]] = {}
+        self._prefix_lengths: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len({waiter for waiters in self._parked.values() for waiter in waiters})
@@ -41,29 +44,60 @@ class Waiters:
             return
         waiter = _Waiter(min_index)
         for topic in topics:
-            self._parked.setdefault(topic, set()).add(waiter)
+            self._park(topic, waiter)
         try:
             with trio.move_on_after(timeout_s):
                 await waiter.event.wait()
         finally:
             for topic in topics:
-                waiters = self._parked[topic]
-                waiters.discard(waiter)
-                if not waiters:
-                    del self._parked[topic]
+                self._leave(topic, waiter)
+
+    def _park(self, topic: Topic, waiter: _Waiter) -> None:
+        waiters = self._parked.get(topic)
+        if waiters is None:
+            waiters = self._parked[topic] = set()
+            if _is_prefix(topic):
+                self._prefix_lengths[len(topic[1])] += 1
+        waiters.add(waiter)
+
+    def _leave(self, topic: Topic, waiter: _Waiter) -> None:
+        waiters = self._parked[topic]
+        waiters.discard(waiter)
+        if waiters:
+            return
+        del self._parked[topic]
+        if _is_prefix(topic):
+            self._prefix_lengths[len(topic[1])] -= 1
+            if not self._prefix_lengths[len(topic[1])]:
+                del self._prefix_lengths[len(topic[1])]
 
     def wake(self, topics: Iterable[Topic]) -> None:
         """Wake those who wait for these topics and have not seen their index."""
         for topic in topics:
-            waiters = self._parked.get(topic)
+            waiters = self._concerned(topic)
             if waiters:
+                # Of a key's topic also for prefixes of it: theirs are no lower, and cost a walk to compute.
                 index = self._index_of(topic)
                 for waiter in waiters:
                     if index > waiter.min_index:
                         waiter.event.set()
+
+    def _concerned(self, topic: Topic) -> list[_Waiter]:
+        """Who waits for a topic, or for a prefix of the key that it is about."""
+        concerned = list(self._parked.get(topic, ()))
+        if topic[0] == "key":
+            key = topic[1]
+            for length in self._prefix_lengths:
+                if length <= len(key):
+                    concerned += self._parked.get(("keys", key[:length]), ())
+        return concerned
 
     def wake_all(self) -> None:
         """Let everybody go: the engine stops."""
         for waiters in self._parked.values():
             for waiter in waiters:
                 waiter.event.set()
+
+
+def _is_prefix(topic: Topic) -> bool:
+    return topic[0] == "keys" and len(topic) == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from catalog.state.records import Check, Node, ServiceInstance
+from catalog.state.records import Check, Node, ServiceInstance, Session
 from mesh.model.endpoint import Health
 
 
@@ -135,6 +135,108 @@ class ReapNode(Change, frozen=True, tag="reap-node"):
     node: str
 
 
+class PutKey(Change, frozen=True, tag="put-key"):
+    """Write a key (Consul `PUT /v1/kv/:key`). Result: whether it was written. Equal values change nothing.
+
+    `cas` as in `PutConfig`. `acquire` takes the lock for that session, if nobody else has it and no lock-delay runs;
+    `release` gives it up, if that session has it. At most one of the three. An unknown session to acquire for is an
+    `UnknownSubjectError`.
+    """
+
+    key: str
+    value: bytes = b""
+    flags: int = 0
+    cas: int | None = None
+    acquire: str = ""
+    release: str = ""
+
+
+class DeleteKey(Change, frozen=True, tag="delete-key"):
+    """Delete a key. Result: False only if `cas` is given and is not the key's modify index (0 never deletes)."""
+
+    key: str
+    cas: int | None = None
+
+
+class DeleteKeys(Change, frozen=True, tag="delete-keys"):
+    """Delete every key that begins with `prefix`; an empty one deletes all. Result: True."""
+
+    prefix: str
+
+
+class CreateSession(Change, frozen=True, tag="create-session"):
+    """Make a session; its id is its maker's to choose, at random. Result: True.
+
+    Its node and checks must be there, and no check critical: `UnknownSubjectError`, `InvalidChangeError`.
+    """
+
+    session: Session
+
+
+class DestroySession(Change, frozen=True, tag="destroy-session"):
+    """End a session, at its holder's wish or because its time is over: its keys are released or deleted. Result: True.
+
+    An unknown one is no error (Consul `PUT /v1/session/destroy`).
+    """
+
+    id: str
+
+
+class KeyOp(msgspec.Struct, frozen=True, omit_defaults=True, tag="key"):
+    """An operation on a key. `index` is what `cas`, `delete-cas` and `check-index` compare with."""
+
+    verb: str
+    key: str
+    value: bytes = b""
+    flags: int = 0
+    index: int = 0
+    session: str = ""
+
+
+class NodeOp(msgspec.Struct, frozen=True, omit_defaults=True, tag="node"):
+    """An operation on a node: `set`, `cas`, `get`, `delete`, `delete-cas`."""
+
+    verb: str
+    node: Node
+    index: int = 0
+
+
+class ServiceOp(msgspec.Struct, frozen=True, omit_defaults=True, tag="service"):
+    """An operation on an instance; verbs as in `NodeOp`."""
+
+    verb: str
+    node: str
+    service: ServiceInstance
+    index: int = 0
+
+
+class CheckOp(msgspec.Struct, frozen=True, omit_defaults=True, tag="check"):
+    """An operation on a check; verbs as in `NodeOp`. The check names its node."""
+
+    verb: str
+    check: Check
+    index: int = 0
+
+
+Operation = KeyOp | NodeOp | ServiceOp | CheckOp
+
+READ_VERBS = frozenset({"get", "get-or-empty", "get-tree", "check-index", "check-session", "check-not-exists"})
+
+
+class Transact(Change, frozen=True, tag="transact"):
+    """Operations that happen all or not at all, in order (Consul `PUT /v1/txn`). Result: the tuple of rows they give.
+
+    A key's row carries its value only where it was read. Any that fails undoes all: `TransactionError` names every one.
+    """
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether no operation can change anything."""
+        return all(operation.verb in READ_VERBS for operation in self.operations)
+
+
 class Batch(Change, frozen=True, tag="batch"):
     """Changes that happen all or not at all. Result: the tuple of their results.
 
@@ -158,9 +260,14 @@ Single = (
     | LeaseExpired
     | LeaseRestored
     | ReapNode
+    | PutKey
+    | DeleteKey
+    | DeleteKeys
+    | CreateSession
+    | DestroySession
 )
 
-AnyChange = Single | Batch
+AnyChange = Single | Transact | Batch
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -32,3 +32,15 @@ class ConflictError(ChangeRefusedError):
 
 class FaultyChangeError(ChangeRefusedError):
     """The catalog's fault: applying the change failed in a way nobody foresaw. Please report its text and the change's kind."""
+
+
+class OperationError(Exception):
+    """One operation of a transaction failed; the text says why. Part of a `TransactionError`, never refused by itself."""
+
+
+class TransactionError(ChangeRefusedError):
+    """Operations of a transaction failed, so that none was done. `failures`: their positions, from 0, and why."""
+
+    def __init__(self, failures: tuple[tuple[int, str], ...]) -> None:
+        super().__init__("; ".join(f"op {position}: {text}" for position, text in failures))
+        self.failures = failures

@@ -17,14 +17,35 @@ A topic is a tuple of texts, its first word the family:
 | `("record", table)`, `("record", table, key)` | another room's bytes change | authority, access |
 | `("roots",)` | a record of the table `roots` changes | connect/ca/roots |
 | `("leases",)`, `("lease", n)` | a lease is granted, lapses, returns, goes | the engine |
+| `("key", k)` | the key k is written, locked, released or deleted; never by another key | kv/:key |
+| `("keys", p)` | any key that begins with p is; who waits for it is woken by the `("key", k)` that was touched | kv/:key?recurse, ?keys |
+| `("keys",)` | any key at all is; the same as `("keys", "")` | the engine |
+| `("sessions",)`, `("sessions", n)` | a session, or one on the node n, begins or ends | session/list, session/node |
+| `("session", id)` | that session begins or ends | session/info, the engine |
 
 A keyed topic whose last row is gone answers with the index at which the last of its family went (Consul's "last
 extinction"), and forgets its own: memory is bounded by what exists. Indexes never go backwards and never are 0.
+
+Keys differ: their own index is their row's, and a missing key or an emptied prefix answers with the index of its own
+last deletion (`catalog.state.kv.graves`), so that one who waits for it is not sent home by the end of another. Their
+topics are not kept: there may be very many, and of prefixes any number. `("keys", p)` is in no change's topics.
 """
 
 from collections.abc import Callable, Iterable
 
-from catalog.state.records import SERVICE_INTENTIONS, Check, ConfigEntry, Lease, Node, Record, ServiceInstance
+from catalog.state.kv.graves import Graves
+from catalog.state.records import (
+    SERVICE_INTENTIONS,
+    Check,
+    ConfigEntry,
+    KeyEntry,
+    Lease,
+    LockDelay,
+    Node,
+    Record,
+    ServiceInstance,
+    Session,
+)
 from catalog.state.tables import Changed, Tables
 
 Topic = tuple[str, ...]
@@ -36,14 +57,29 @@ ROOTS_TABLE = "roots"
 
 
 class TopicIndexes:
-    """The index of every topic that has rows, and of the last extinction of every family."""
+    """The index of every topic that has rows, of the last extinction of every family, and of the keys that are gone."""
 
-    def __init__(self, live: dict[Topic, int] | None = None, extinct: dict[Topic, int] | None = None) -> None:
+    def __init__(
+        self,
+        live: dict[Topic, int] | None = None,
+        extinct: dict[Topic, int] | None = None,
+        graves: Graves | None = None,
+    ) -> None:
         self.live = live if live is not None else {}
         self.extinct = extinct if extinct is not None else {}
+        self.graves = graves if graves is not None else Graves()
 
-    def of(self, topic: Topic) -> int:
-        """The topic's index, at least `FIRST_INDEX`."""
+    def of(self, topic: Topic, tables: Tables) -> int:
+        """The topic's index, at least `FIRST_INDEX`. Of a prefix it costs a walk over the keys under it."""
+        match topic:
+            case ("key", key):
+                row = tables.keys.rows.get(key)
+                return self.graves.of(key) if row is None else row.modify_index
+            case ("keys", prefix) if prefix:
+                newest = max((row.modify_index for row in tables.keys.under(prefix)), default=FIRST_INDEX)
+                return self.graves.under(prefix, newest)
+            case ("keys", _):
+                topic = ("keys",)
         index = self.live.get(topic)
         if index is None:
             index = self.extinct.get(topic[:-1], FIRST_INDEX)
@@ -52,7 +88,12 @@ class TopicIndexes:
     def bump(self, topics: Iterable[Topic], index: int, tables: Tables) -> None:
         """Move the topics to `index`; those without rows are forgotten and move their family's extinction."""
         for topic in topics:
-            if _has_rows(topic, tables):
+            if topic[0] == "key":
+                if topic[1] in tables.keys.rows:
+                    self.graves.lift(topic[1])
+                else:
+                    self.graves.bury(topic[1], index)
+            elif _has_rows(topic, tables):
                 self.live[topic] = index
             else:
                 self.live.pop(topic, None)
@@ -67,6 +108,8 @@ _MEMBERS: dict[str, Callable[[Tables, str], object]] = {
     "kind": lambda tables, kind: tables.instances.by("kind", kind),
     "intentions": lambda tables, name: (SERVICE_INTENTIONS, name) in tables.config.rows,
     "lease": lambda tables, name: name in tables.leases.rows,
+    "session": lambda tables, session: session in tables.sessions.rows,
+    "sessions": lambda tables, node: tables.sessions.by("node", node),
 }
 
 
@@ -140,6 +183,18 @@ def _of_lease(row: Lease, _tables: Tables, topics: set[Topic]) -> None:
     topics.update((("leases",), ("lease", row.node)))
 
 
+def _of_key(row: KeyEntry, _tables: Tables, topics: set[Topic]) -> None:
+    topics.update((("keys",), ("key", row.key)))
+
+
+def _of_session(row: Session, _tables: Tables, topics: set[Topic]) -> None:
+    topics.update((("sessions",), ("sessions", row.node), ("session", row.id)))
+
+
+def _of_delay(_row: LockDelay, _tables: Tables, _topics: set[Topic]) -> None:
+    """Nobody reads these: they only ever begin with a session's end and end with another change."""
+
+
 _OF: dict[str, Callable[..., None]] = {
     "nodes": _of_node,
     "instances": _of_instance,
@@ -147,4 +202,7 @@ _OF: dict[str, Callable[..., None]] = {
     "config": _of_config,
     "records": _of_record,
     "leases": _of_lease,
+    "keys": _of_key,
+    "sessions": _of_session,
+    "delays": _of_delay,
 }

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from catalog.state.errors import InvalidChangeError
-from catalog.state.records import Check, Node, ServiceInstance
+from catalog.state.records import Check, Node, ServiceInstance, Session
 from mesh.model.names import InvalidNameError, check_node
 
 MAX_META_PAIRS = 64
@@ -27,6 +27,14 @@ MAX_BATCH = 128
 MAX_REGISTRATION = 1024
 MAX_ON_NODE = 8192
 MAX_DEPTH = 32
+MAX_KEY_BYTES = 2048
+MAX_VALUE_BYTES = 512 * 1024
+MAX_FLAGS = 2**64 - 1
+MAX_OPERATIONS = 128
+MAX_SESSION_CHECKS = 64
+MIN_SESSION_TTL_S = 10.0
+MAX_SESSION_TTL_S = 86400.0
+MAX_LOCK_DELAY_NS = 60 * 10**9
 MIN_LEASE_S = 1.0
 MAX_LEASE_S = 3600.0
 
@@ -92,6 +100,33 @@ def check_check(check: Check) -> None:
     _port("Check.ExposedPort", check.exposed_port)
     check_size("Check.Definition", check.definition, MAX_RAW_BYTES)
     check_depth("Check.Definition", check.definition)
+
+
+def check_key(key: str, value: bytes = b"", flags: int = 0) -> None:
+    """Refuse a key that is empty, too long or holds a NUL, and values and flags out of bounds."""
+    if not key:
+        raise InvalidChangeError("Key", "must not be empty")
+    if "\0" in key:
+        raise InvalidChangeError("Key", "must not hold a NUL")
+    _count("Key", len(key.encode()), MAX_KEY_BYTES, "bytes")
+    _count("Value", len(value), MAX_VALUE_BYTES, "bytes")
+    if not 0 <= flags <= MAX_FLAGS:
+        raise InvalidChangeError("Flags", "must be 0 to 2^64-1")
+
+
+def check_session(session: Session) -> None:
+    """Refuse a session whose fields are out of bounds."""
+    check_name("ID", session.id)
+    check_node_name(session.node)
+    _text("Name", session.name)
+    _text("TTL", session.ttl, MAX_META_KEY)
+    _count("NodeChecks and ServiceChecks", len(session.checks), MAX_SESSION_CHECKS)
+    for check_id in session.checks:
+        check_name("NodeChecks and ServiceChecks", check_id)
+    if session.ttl and not MIN_SESSION_TTL_S <= session.ttl_s <= MAX_SESSION_TTL_S:
+        raise InvalidChangeError("TTL", f"must be {MIN_SESSION_TTL_S:g} to {MAX_SESSION_TTL_S:g} seconds")
+    if not 0 <= session.lock_delay_ns <= MAX_LOCK_DELAY_NS:
+        raise InvalidChangeError("LockDelay", "must be 0 to 60 seconds")
 
 
 def check_output(output: str) -> None:

@@ -1,4 +1,4 @@
-"""The rows of the catalog: nodes, service instances, checks, config entries, records and leases.
+"""The rows of the catalog: nodes, service instances, checks, config entries, records, leases, keys and sessions.
 
 Frozen values, replaced whole; their mappings are never mutated by anyone. Fields are Consul's
 (`/v1/catalog/*`, `/v1/health/*`), in snake case; the API renders and parses the CamelCase form.
@@ -6,6 +6,7 @@ Defaults are not written to the log, so they may never change their meaning.
 `create_index` and `modify_index` are set by `State.apply` alone: in a change they are 0 and ignored.
 """
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
@@ -176,3 +177,65 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     lapsed_at_s: float | None = None
     create_index: int = 0
     modify_index: int = 0
+
+
+class KeyEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A key with its value (Consul `/v1/kv`). `session` holds its lock, empty if nobody does.
+
+    `lock_index` counts the acquisitions; a write that takes no lock sets it to 0 (measured).
+    """
+
+    key: str
+    value: bytes = b""
+    flags: int = 0
+    lock_index: int = 0
+    session: str = ""
+    create_index: int = 0
+    modify_index: int = 0
+
+
+class Behavior(enum.StrEnum):
+    """What becomes of the keys that a session holds when it ends (Consul's word)."""
+
+    RELEASE = "release"
+    DELETE = "delete"
+
+
+class ServiceCheck(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A check of an instance that a session is bound to."""
+
+    id: str
+    namespace: str = ""
+
+
+class Session(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A holder of locks, bound to a node and to checks on it: it ends when one of them turns critical or goes.
+
+    `ttl` is the text that its maker gave, `ttl_s` what it means in seconds (0: none). Its time runs in the engine's
+    memory; only its end is a change.
+    """
+
+    id: str
+    node: str
+    name: str = ""
+    lock_delay_ns: int = 15_000_000_000
+    behavior: Behavior = Behavior.RELEASE
+    ttl: str = ""
+    ttl_s: float = 0.0
+    node_checks: tuple[str, ...] = ()
+    service_checks: tuple[ServiceCheck, ...] = ()
+    create_index: int = 0
+    modify_index: int = 0
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The IDs of all checks that it is bound to."""
+        return self.node_checks + tuple(check.id for check in self.service_checks)
+
+
+class LockDelay(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A key that nobody may lock yet, since the session that held it ended at `since_s` (seconds since the epoch)."""
+
+    key: str
+    since_s: float
+    delay_s: float

@@ -4,19 +4,35 @@
 an answer is true until the next `apply`, which never runs between two awaits of a reader (one thread, one writer).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from catalog.state.apply import Scene, perform
-from catalog.state.changes import AnyChange
+from catalog.state.apply import perform
+from catalog.state.changes import AnyChange, Transact
 from catalog.state.errors import ChangeRefusedError, FaultyChangeError
 from catalog.state.index import FIRST_INDEX, Topic, TopicIndexes, touched_topics
-from catalog.state.records import Check, ConfigEntry, Lease, Node, Record, ServiceInstance
+from catalog.state.kv.graves import Graves
+from catalog.state.records import (
+    Check,
+    ConfigEntry,
+    KeyEntry,
+    Lease,
+    LockDelay,
+    Node,
+    Record,
+    ServiceInstance,
+    Session,
+)
+from catalog.state.scene import Scene
 from catalog.state.tables import Tables
 from mesh.model.endpoint import Health
 
-FORMAT = 1
+FORMAT = 2
+"""What `State.encode` writes. 1 knew no keys and no sessions."""
+
+READABLE = (1, 2)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -40,6 +56,11 @@ class _Image(msgspec.Struct, frozen=True):
     leases: tuple[Lease, ...]
     live: tuple[tuple[Topic, int], ...]
     extinct: tuple[tuple[Topic, int], ...]
+    keys: tuple[KeyEntry, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    delays: tuple[LockDelay, ...] = ()
+    graves: tuple[tuple[str, int], ...] = ()
+    graves_floor: int = FIRST_INDEX
 
 
 class UnreadableStateError(Exception):
@@ -66,6 +87,7 @@ class State:
         Raises:
             InvalidChangeError: a field is missing or out of bounds, or the subject is unknown.
             ConflictError: a compare in a batch failed.
+            TransactionError: operations of a transaction failed.
             FaultyChangeError: it could not be applied, for a reason nobody foresaw.
         """
         assert index > self._index, f"index {index} after {self._index}"
@@ -98,7 +120,7 @@ class State:
 
     def index_of(self, *topics: Topic) -> int:
         """The highest index of the topics: what a read of them answers with. At least 1."""
-        return max((self._indexes.of(topic) for topic in topics), default=FIRST_INDEX)
+        return max((self._indexes.of(topic, self._tables) for topic in topics), default=FIRST_INDEX)
 
     # Nodes.
 
@@ -215,6 +237,40 @@ class State:
         """The leases that nobody holds now, by node."""
         return sorted(self._tables.leases.by("lapsed", value=True).values(), key=lambda row: row.node)
 
+    # Keys and sessions.
+
+    def key(self, key: str) -> KeyEntry | None:
+        """The key of that name."""
+        return self._tables.keys.rows.get(key)
+
+    def keys(self, prefix: str) -> Iterator[KeyEntry]:
+        """The keys that begin with `prefix`, in order; to be read before the next await."""
+        return self._tables.keys.under(prefix)
+
+    def transaction(self, reads: Transact) -> Any:
+        """What a transaction that only reads gives.
+
+        Raises:
+            TransactionError: operations of it failed.
+            InvalidChangeError: there are too many.
+        """
+        assert reads.reads_only
+        return self.preview(reads, 0.0).result
+
+    def session(self, session_id: str) -> Session | None:
+        """The session of that id."""
+        return self._tables.sessions.rows.get(session_id)
+
+    def sessions(self, node: str = "") -> list[Session]:
+        """All sessions, or those on a node, by id."""
+        rows = self._tables.sessions.by("node", node) if node else self._tables.sessions.rows
+        return [rows[session_id] for session_id in sorted(rows)]
+
+    def held_keys(self, session_id: str) -> list[KeyEntry]:
+        """The keys that a session has locked, in order."""
+        rows = self._tables.keys.by("session", session_id)
+        return [rows[key] for key in sorted(rows)]
+
     # The store's side.
 
     def encode(self) -> bytes:
@@ -231,6 +287,11 @@ class State:
             leases=tuple(tables.leases.rows.values()),
             live=tuple(indexes.live.items()),
             extinct=tuple(indexes.extinct.items()),
+            keys=tuple(tables.keys.under("")),
+            sessions=tuple(tables.sessions.rows.values()),
+            delays=tuple(tables.delays.rows.values()),
+            graves=tuple(indexes.graves.at.items()),
+            graves_floor=indexes.graves.floor,
         )
         return msgspec.json.encode(image)
 
@@ -245,10 +306,14 @@ class State:
             image = msgspec.json.decode(data, type=_Image)
         except (msgspec.DecodeError, RecursionError) as error:
             raise UnreadableStateError(f"the catalog's snapshot cannot be read: {error}") from error
-        if image.format != FORMAT:
-            raise UnreadableStateError(f"the catalog's snapshot has format {image.format}; this version reads {FORMAT}")
+        if image.format not in READABLE:
+            raise UnreadableStateError(
+                f"the catalog's snapshot has format {image.format}; this version reads up to {FORMAT}"
+            )
         state = cls()
         state._index = image.index
         state._tables.fill(msgspec.structs.asdict(image))
-        state._indexes = TopicIndexes(dict(image.live), dict(image.extinct))
+        state._indexes = TopicIndexes(
+            dict(image.live), dict(image.extinct), Graves(dict(image.graves), image.graves_floor)
+        )
         return state

@@ -8,7 +8,19 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from catalog.state.records import Check, ConfigEntry, Lease, Node, Record, ServiceInstance
+from sortedcontainers import SortedList
+
+from catalog.state.records import (
+    Check,
+    ConfigEntry,
+    KeyEntry,
+    Lease,
+    LockDelay,
+    Node,
+    Record,
+    ServiceInstance,
+    Session,
+)
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -84,6 +96,32 @@ class Table(Generic[K, R]):
                 groups.setdefault(new, {})[key] = row
 
 
+class OrderedTable(Table[str, R]):
+    """A table whose keys are kept in order, so that those with a prefix are found without looking at the others."""
+
+    def __init__(
+        self, name: str, key: Callable[[R], str], journal: list[Journalled], **groups: Callable[[R], Hashable | None]
+    ) -> None:
+        super().__init__(name, key, journal, **groups)
+        self._order: SortedList = SortedList()
+
+    def under(self, prefix: str) -> Iterator[R]:
+        """The rows whose keys begin with `prefix`, in the keys' order; not to be held across a change."""
+        for key in self._order.irange(prefix):
+            if not key.startswith(prefix):
+                return
+            yield self.rows[key]
+
+    def _set(self, key: str, row: R | None) -> None:
+        known = key in self.rows
+        super()._set(key, row)
+        if row is None:
+            if known:
+                self._order.remove(key)
+        elif not known:
+            self._order.add(key)
+
+
 class Changed(NamedTuple):
     """What a change did to one row, net: `before` None is a new row, `after` None one that is gone."""
 
@@ -126,7 +164,22 @@ class Tables:
         self.leases: Table[str, Lease] = Table(
             "leases", lambda row: row.node, journal, lapsed=lambda row: None if row.lapsed_at_s is None else True
         )
-        everything = (self.nodes, self.instances, self.checks, self.config, self.records, self.leases)
+        self.keys: OrderedTable[KeyEntry] = OrderedTable(
+            "keys", lambda row: row.key, journal, session=lambda row: row.session or None
+        )
+        self.sessions: Table[str, Session] = Table("sessions", lambda row: row.id, journal, node=lambda row: row.node)
+        self.delays: Table[str, LockDelay] = Table("delays", lambda row: row.key, journal)
+        everything: tuple[Table[Any, Any], ...] = (
+            self.nodes,
+            self.instances,
+            self.checks,
+            self.config,
+            self.records,
+            self.leases,
+            self.keys,
+            self.sessions,
+            self.delays,
+        )
         self._by_name: dict[str, Table[Any, Any]] = {table.name: table for table in everything}
 
     def begin(self) -> None:
@@ -145,6 +198,17 @@ class Tables:
     def dirty(self) -> bool:
         """Whether any row is another one than at `begin`."""
         return any(line.table.rows.get(line.key) != line.before for line in self._journal)
+
+    def touched_nodes(self) -> set[str]:
+        """The nodes that were written since `begin`, or checks on them."""
+        found: set[str] = set()
+        for line in self._journal:
+            if line.table is self.nodes:
+                found.add(str(line.key))
+            elif line.table is self.checks:
+                assert isinstance(line.key, tuple)  # (node, check)
+                found.add(str(line.key[0]))
+        return found
 
     def undo(self) -> None:
         """Take back everything since `begin`."""

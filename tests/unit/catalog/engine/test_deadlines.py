@@ -33,3 +33,13 @@ def test_a_renewal_while_lapsing_is_late() -> None:
     assert deadlines.end_lapsing() == ["b"]
     deadlines.renew("a", 31.0)
     assert deadlines.end_lapsing() == []
+
+
+def test_due_changes_nothing() -> None:
+    """Who is due is due until it is dropped or renewed."""
+    deadlines = Deadlines()
+    deadlines.renew("a", 5.0)
+    deadlines.renew("b", 6.0)
+    assert [deadlines.due(now_s) for now_s in (4.0, 5.0, 6.0, 6.0)] == [[], ["a"], ["a", "b"], ["a", "b"]]
+    deadlines.drop("a")
+    assert deadlines.due(9.0) == ["b"]

@@ -114,3 +114,26 @@ async def test_wake_all_lets_everybody_go(nursery: trio.Nursery) -> None:
     await wait_all_tasks_blocked()
     assert sorted(scene.returned) == ["a", "b"]
     assert len(scene.waiters) == 0
+
+
+async def test_a_key_wakes_those_who_wait_for_a_prefix_of_it(nursery: trio.Nursery) -> None:
+    """Every prefix, itself and the empty one; not what only begins like it, nor what is longer."""
+    scene = Scene(nursery)
+    for prefix in ("", "a", "a/b", "a/b/c", "a/c", "b"):
+        await scene.park(prefix, [("keys", prefix)])
+    await scene.park("itself", [("key", "a/b")])
+    await scene.park("sibling", [("key", "a/bc")])
+    await scene.move(("key", "a/b"), 2)
+    assert sorted(scene.returned) == ["", "a", "a/b", "itself"]
+
+
+async def test_nothing_is_kept_of_prefixes_nobody_waits_for(nursery: trio.Nursery) -> None:
+    """Two of one length: the one that leaves does not take the other's."""
+    scene = Scene(nursery)
+    await scene.park("a", [("keys", "a")])
+    await scene.park("b", [("keys", "b")])
+    await scene.move(("key", "a1"), 2)
+    assert scene.returned == ["a"]
+    await scene.move(("key", "b1"), 3)
+    assert scene.returned == ["a", "b"]
+    assert (len(scene.waiters), scene.waiters.topics) == (0, 0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from catalog.state import changes as c
 from catalog.state.errors import ChangeRefusedError, FaultyChangeError
-from catalog.state.records import Check, Connect, Node, Proxy, ServiceInstance
+from catalog.state.records import Behavior, Check, Connect, Node, Proxy, ServiceInstance, Session
 from catalog.state.state import Outcome, State, UnreadableStateError
 from mesh.model.endpoint import Health
 
@@ -33,6 +33,17 @@ NODES = st.builds(
 )
 CAS = st.sampled_from([None, 0, 2, 3, 4])
 SOURCES = st.fixed_dictionaries({"Name": NAMES, "Action": st.sampled_from(["allow", "deny"])})
+KEYS = st.sampled_from(["a", "a/b", "b"])
+VALUES = st.binary(max_size=1)
+HOLDERS = st.sampled_from(["", "a", "b"])
+SESSIONS = st.builds(
+    Session,
+    id=NAMES,
+    node=NAMES,
+    behavior=st.sampled_from(Behavior),
+    lock_delay_ns=st.sampled_from([0, 10**9]),
+    node_checks=st.sampled_from([(), ("serfHealth",), ("a",)]),
+)
 SINGLES = st.one_of(
     st.builds(
         c.Register,
@@ -54,13 +65,47 @@ SINGLES = st.one_of(
     st.builds(c.LeaseExpired, node=NAMES),
     st.builds(c.LeaseRestored, node=NAMES),
     st.builds(c.ReapNode, node=NAMES),
+    st.builds(c.PutKey, key=KEYS, value=VALUES, cas=CAS),
+    st.builds(c.PutKey, key=KEYS, value=VALUES, acquire=HOLDERS),
+    st.builds(c.PutKey, key=KEYS, value=VALUES, release=HOLDERS),
+    st.builds(c.DeleteKey, key=KEYS, cas=CAS),
+    st.builds(c.DeleteKeys, prefix=KEYS),
+    st.builds(c.CreateSession, session=SESSIONS),
+    st.builds(c.DestroySession, id=NAMES),
 )
-CHANGES = st.one_of(SINGLES, st.lists(SINGLES, max_size=3).map(lambda changes: c.Batch(tuple(changes))))
+OPERATIONS = st.one_of(
+    st.builds(
+        c.KeyOp,
+        verb=st.sampled_from(
+            ["set", "cas", "lock", "unlock", "get", "get-tree", "check-index", "delete", "delete-tree", "delete-cas"]
+        ),
+        key=KEYS,
+        value=VALUES,
+        index=st.sampled_from([0, 2, 3, 4]),
+        session=HOLDERS,
+    ),
+    st.builds(c.NodeOp, verb=st.sampled_from(["set", "cas", "get", "delete"]), node=NODES),
+)
+TRANSACTIONS = st.builds(c.Transact, operations=st.lists(OPERATIONS, max_size=3).map(tuple))
+CHANGES = st.one_of(SINGLES, TRANSACTIONS, st.lists(SINGLES, max_size=3).map(lambda changes: c.Batch(tuple(changes))))
 TOPICS = [
     (family, name)
-    for family in ("node", "service", "instances", "connect", "intentions", "lease", "config", "record")
+    for family in (
+        *("node", "service", "instances", "connect", "intentions", "lease", "config", "record"),
+        *("key", "keys", "session", "sessions"),
+    )
     for name in ("a", "b")
-] + [("nodes",), ("services",), ("checks",), ("config", "a", "b"), ("record", "a", "b"), ("kind", "mesh-gateway")]
+] + [
+    ("nodes",),
+    ("services",),
+    ("checks",),
+    ("keys", ""),
+    ("key", "a/b"),
+    ("sessions",),
+    ("config", "a", "b"),
+    ("record", "a", "b"),
+    ("kind", "mesh-gateway"),
+]
 
 
 def answers(state: State) -> list[object]:
@@ -72,8 +117,11 @@ def answers(state: State) -> list[object]:
         state.checks(),
         state.leases(),
         state.lapsed_leases(),
+        list(state.keys("")),
+        state.sessions(),
     ]
     for name in ("a", "b"):
+        found += [list(state.keys(name)), state.session(name), state.sessions(name), state.held_keys(name)]
         found += [state.service(name), state.connect(name), state.node_services(name), state.node_checks(name)]
         found += [state.service_checks(name), state.configs(name), state.records(name), state.node(name)]
         found += [state.instance_checks(row) for row in state.service(name)]
@@ -185,8 +233,19 @@ def test_a_snapshot_that_is_none_is_refused(data: bytes) -> None:
         State.decode(data)
 
 
+def test_a_snapshot_of_the_first_format_is_read() -> None:
+    """What was written before there were keys: they are empty then."""
+    data = (
+        b'{"format":1,"index":7,"nodes":[{"node":"n","address":"10.0.0.1","create_index":2,"modify_index":7}],'
+        b'"instances":[],"checks":[],"config":[],"records":[],"leases":[],"live":[[["nodes"],7]],"extinct":[]}'
+    )
+    state = State.decode(data)
+    assert ([node.node for node in state.nodes()], list(state.keys("")), state.sessions()) == (["n"], [], [])
+    assert (state.index, state.index_of(("nodes",)), state.index_of(("keys", ""))) == (7, 7, 1)
+
+
 def test_a_snapshot_of_another_format_is_refused() -> None:
     """No guess at what a later version wrote."""
-    data = State().encode().replace(b'"format":1', b'"format":2')
-    with pytest.raises(UnreadableStateError, match="format 2"):
+    data = State().encode().replace(b'"format":2', b'"format":3')
+    with pytest.raises(UnreadableStateError, match="format 3"):
         State.decode(data)

