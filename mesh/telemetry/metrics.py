@@ -203,6 +203,9 @@ class Metrics:
         self.refused = counter(
             "linkspan_connections_refused_total", "Connections refused, by reason.", ("side", "reason")
         )
+        self.silent = counter(
+            "linkspan_connections_silent_total", "Connections closed by the peer before it sent a byte.", ("side",)
+        )
         self.trunks_open = gauge("linkspan_trunks_open", "Trunks open now.", ("side",))
         self.trunks_cut = counter(
             "linkspan_trunks_cut_total", "Trunks cut because of what their peer held or left open.", ("side", "reason")

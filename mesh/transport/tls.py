@@ -14,6 +14,10 @@ class HandshakeError(OSError):
     """The TLS handshake with a peer failed: refused certificate, no common protocol, hang-up or too slow."""
 
 
+class SilentPeerError(HandshakeError):
+    """The peer closed, or reset, the connection before it had sent a byte, as TCP health checks do: nothing was tried."""
+
+
 async def handshake(
     sock: socket.socket,
     context: ssl.SSLContext,
@@ -24,20 +28,25 @@ async def handshake(
     """Wrap `sock`: as the client when `server_name` is given, else as the server. Closes `sock` when it fails.
 
     Raises:
+        SilentPeerError: only as the server: it left without a byte.
         HandshakeError: the peer refused, or was refused, or took longer than `timeout_s`.
     """
     wrapped: socket.socket = sock
+    end_s = trio.current_time() + timeout_s
     try:
+        with trio.move_on_at(end_s) as scope:
+            if server_name is None:
+                await _await_byte(sock)
+        _check_time(scope, timeout_s)
         # Fails here where the peer is gone already: half-wrapped, the descriptor would be closed only with the error.
         sock.getpeername()
         tls = context.wrap_socket(
             sock, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
         )
         wrapped = tls
-        with trio.move_on_after(timeout_s) as scope:
+        with trio.move_on_at(end_s) as scope:
             await _shake(tls)
-        if scope.cancelled_caught:
-            raise HandshakeError(f"the TLS handshake took longer than {timeout_s:g} s")  # noqa: TRY301 - closes the socket below, as every way out does
+        _check_time(scope, timeout_s)
     except HandshakeError:
         wrapped.close()
         raise
@@ -48,6 +57,25 @@ async def handshake(
         wrapped.close()
         raise
     return tls
+
+
+def _check_time(scope: trio.CancelScope, timeout_s: float) -> None:
+    if scope.cancelled_caught:
+        raise HandshakeError(f"the TLS handshake took longer than {timeout_s:g} s")
+
+
+async def _await_byte(sock: socket.socket) -> None:
+    """Wait for the peer's first byte, and leave it where it is."""
+    while True:
+        try:
+            if sock.recv(1, socket.MSG_PEEK):
+                return
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(sock)
+            continue
+        except ConnectionError:
+            pass
+        raise SilentPeerError("the peer closed the connection before it sent a byte")
 
 
 async def _shake(tls: ssl.SSLSocket) -> None:

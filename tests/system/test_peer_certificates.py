@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -189,9 +190,9 @@ def test_older_tls_is_refused(scene: Scene, version: ssl.TLSVersion) -> None:
         (GET, "was refused: the peer sent plain HTTP to a TLS port"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n" + bytes(64), "was refused: "),
         (b"\x16\x03\x01\x00\x05hello" + bytes(64), "was refused: "),
-        (b"", "was refused: the peer closed the connection during the handshake"),
+        (b"\x16", "was refused: the peer closed the connection during the handshake"),
     ],
-    ids=["plain HTTP", "SSH", "a broken ClientHello", "nothing"],
+    ids=["plain HTTP", "SSH", "a broken ClientHello", "one byte"],
 )
 def test_other_protocols_are_refused(scene: Scene, said: bytes, text: str) -> None:
     """What is no TLS is refused with a line."""
@@ -203,6 +204,24 @@ def test_other_protocols_are_refused(scene: Scene, said: bytes, text: str) -> No
         assert b"HTTP" not in read_answer(sock)
     new_lines(scene.callee, before, text)
     assert b"smuggled" not in scene.app.received
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
+def test_a_connection_without_a_byte_is_nobodys_fault(scene: Scene, resets: bool) -> None:
+    """A TCP health check connects and goes: no line of the log, whichever way it goes; the next broken handshake has its line."""
+    before = scene.callee.said()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", scene.callee.port), timeout=5) as sock:
+            if resets:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                sock.shutdown(socket.SHUT_WR)
+                assert sock.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", scene.callee.port), timeout=5) as sock:
+        sock.sendall(GET)
+        read_answer(sock)
+    lines = new_lines(scene.callee, before, "was refused: the peer sent plain HTTP to a TLS port")
+    assert lines.count("\n") == 1, lines
 
 
 def test_a_session_is_never_resumed(scene: Scene) -> None:

@@ -30,7 +30,7 @@ from mesh.proxy.settings import InboundSettings
 from mesh.transport.dial import dial_tcp, notice_dead_peer
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import Relay, RelayEnd
-from mesh.transport.tls import HandshakeError, handshake
+from mesh.transport.tls import HandshakeError, SilentPeerError, handshake
 from mesh.wire.http1.memo import Memo
 from mesh.wire.http1.request import RequestMemo
 from mesh.wire.trunk import Trunk
@@ -83,6 +83,7 @@ class InboundSide:
         metrics = recorder.metrics
         self._open = metrics.connections_open.child("inbound")
         self._total = metrics.connections.child("inbound")
+        self._silent = metrics.silent.child("inbound")
         self._trunks = metrics.trunks_open.child("inbound")
         limits = TrunkLimits(max_streams=parts.limits.streams_a_trunk)
         self._held = Held(self.links, parts.limits.held_bytes, limits, metrics)
@@ -163,6 +164,11 @@ class InboundSide:
         try:
             context = self._parts.identity.server_context((ALPN, HTTP_ALPN))
             tls = await handshake(sock, context, timeout_s=self.timeouts.handshake_s)
+        except SilentPeerError as error:
+            # What a TCP health check does, several times a minute: no fault of anybody's.
+            self._silent.value += 1
+            _log.debug("%s: %s", peer[0], error)
+            return
         except HandshakeError as error:
             cause = error.__cause__
             text = explain_handshake_failure(cause) if isinstance(cause, OSError) else str(error)

@@ -11,7 +11,7 @@ import trio.testing
 from mesh.identity.context import client_context, server_context
 from mesh.transport.relay import Relay, RelayEnd, shut_write
 from mesh.transport.ring import Ring
-from mesh.transport.tls import HandshakeError, handshake
+from mesh.transport.tls import HandshakeError, SilentPeerError, handshake
 from tests.fakes.authority import Authority, service_uri
 
 _AUTHORITY = Authority()
@@ -244,3 +244,48 @@ async def test_shutting_the_own_side_loses_nothing_that_has_come() -> None:
     finally:
         near.close()
         far.close()
+
+
+@pytest.mark.parametrize("linger", [b"", b"\1\0\0\0\0\0\0\0"], ids=["closed", "reset"])
+async def test_a_peer_that_leaves_without_a_byte_is_told_apart(linger: bytes) -> None:
+    """A TCP health check is no broken handshake; the socket is closed all the same."""
+    near, far = tcp_pair()
+
+    async def leave() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        if linger:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        near.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leave)
+        with pytest.raises(SilentPeerError):
+            await handshake(far, _SERVER)
+    assert far.fileno() == -1
+
+
+async def test_one_byte_is_not_silence() -> None:
+    """Who has begun to speak and leaves has broken a handshake."""
+    near, far = tcp_pair()
+    near.send(b"\x16")
+    near.close()
+    with pytest.raises(HandshakeError, match="hung up") as caught:
+        await handshake(far, _SERVER)
+    assert not isinstance(caught.value, SilentPeerError)
+
+
+async def test_both_waits_share_one_time(autojump_clock: trio.testing.MockClock) -> None:
+    """A byte late in the time does not begin it anew."""
+    near, far = tcp_pair()
+
+    async def dawdle() -> None:
+        await trio.sleep(4)
+        near.send(b"\x16")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dawdle)
+        begun_s = trio.current_time()
+        with pytest.raises(HandshakeError, match="longer than 5 s"):
+            await handshake(far, _SERVER, timeout_s=5)
+        assert trio.current_time() - begun_s == pytest.approx(5)
+    near.close()

@@ -238,3 +238,14 @@ async def test_a_frame_that_does_not_end_is_timed_out(
         assert "cut a trunk of spiffe://test.linkspan/ns/default/dc/dc1/svc/web: a frame was begun" in caplog.text
         tls.close()
         quiet.close()
+
+
+async def test_a_health_check_is_counted_and_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that goes without a byte is no refusal: no warning, a counter of its own."""
+    async with open_inbound(1) as (inbound, side):
+        for _ in range(3):
+            socket_to(inbound.port).close()
+        silent = side.metrics.silent.child("inbound")
+        await wait_for(lambda: silent.value == 3)
+        assert side.metrics.refused.child("inbound", "handshake").value == 0
+        assert [record for record in caplog.records if record.levelname == "WARNING"] == []
