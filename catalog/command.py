@@ -69,6 +69,7 @@ def catalog(**flags: Any) -> None:
     from mesh.model.names import InvalidNameError
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every token review
     raise_file_limit()
     try:
         trio.run(_run, settings_of(flags))

@@ -89,7 +89,8 @@ async def _run(
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await keep_operator_token(engine, settings.data_dir)
-            await engine.submit(own_registration(settings.node, settings.address, settings.datacenter))
+            shared = engine.state.lease(settings.node) is not None
+            await engine.submit(own_registration(settings.node, settings.address, settings.datacenter, shared=shared))
             join = KubernetesJoin(settings.cluster, kubernetes) if kubernetes and settings.cluster else None
             api = Api(engine, authority, address=settings.address, node=settings.node, kubernetes=join, epoch=epoch)
             certificate = ServerCertificate(authority, api.roots, epoch)
@@ -154,12 +155,18 @@ async def keep_operator_token(engine: Catalog, data_dir: Path) -> None:
         await engine.submit(change)
 
 
-def own_registration(node: str, address: str, datacenter: str) -> Register:
-    """The catalog's own node, with the service `consul` that Consul's clients expect on a server's."""
+def own_registration(node: str, address: str, datacenter: str, *, shared: bool = False) -> Register:
+    """The catalog's own node, with the service `consul` that Consul's clients expect on a server's.
+
+    `shared`: an agent holds the node's lease, so its address, meta and health are the agent's to say.
+    """
     return Register(
+        skip_node_update=shared,
         node=Node(node=node, address=address, datacenter=datacenter, tagged_addresses={"lan": address, "wan": address}),
         services=(ServiceInstance(service="consul", id="consul", port=SERVER_PORT),),
-        checks=(
+        checks=()
+        if shared
+        else (
             Check(
                 check_id=SERF_HEALTH,
                 name="Serf Health Status",

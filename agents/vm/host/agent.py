@@ -46,6 +46,9 @@ LEASE_CONNECTIONS = 2
 """Of its own: a burst of calls by proxies must not keep the lease waiting until it lapses."""
 
 
+CATALOGS_OWN = frozenset({"consul"})
+"""What the catalog registers on its own node, which is ours too if both run on one machine."""
+
 LAPSED = "this host's certificate has lapsed: run 'linkspan join' with a new token"
 
 
@@ -99,6 +102,7 @@ class Agent:
                 config_dir=settings.config_dir,
                 keep_in=settings.state_dir / "registrations.json",
                 file_scripts=settings.enable_script_checks,
+                foreign=CATALOGS_OWN,
             ),
             self.leave,
         )

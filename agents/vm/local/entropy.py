@@ -13,7 +13,7 @@ import trio
 
 from agents.vm.local.entries import Change, Topic
 from agents.vm.local.forms import NodeFacts
-from agents.vm.local.reconcile import Deregister, Dirty, Step, full_steps, leave_step, partial_steps, without
+from agents.vm.local.reconcile import Deregister, Dirty, Held, Step, full_steps, leave_steps, partial_steps, without
 from agents.vm.local.registrar import ForbiddenError, RefusedError, Registrar, RegistrarError
 from agents.vm.local.state import LocalState
 
@@ -83,12 +83,14 @@ class AntiEntropy:
         return self._told >= goal
 
     async def leave(self) -> None:
-        """Take the whole node out of the catalog.
+        """Take the whole node out of the catalog; of one that others are on too, all that is ours.
 
         Raises:
             RegistrarError: the catalog cannot be told.
         """
-        await self._registrar.apply(leave_step(self._node))
+        held = await self._registrar.held(self._node.name) if self._foreign else Held()
+        for step in leave_steps(self._node, held, self._foreign):
+            await self._registrar.apply(step)
 
     async def run(self) -> None:
         """Keep the catalog equal until cancelled."""

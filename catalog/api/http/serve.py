@@ -243,6 +243,9 @@ class Server:
         wrap = partial(anyio.streams.tls.TLSStream.wrap, stream, server_side=True, standard_compatible=False)
         try:
             with trio.fail_after(self._limits.handshake_s):
+                if not await _says_something(stream):
+                    logger.debug("%s connected and said nothing", peer)  # as a kubelet's TCP probe does, for ever
+                    return
                 secured = await wrap(ssl_context=tls())
         except (OSError, anyio.BrokenResourceError, anyio.EndOfStream, trio.TooSlowError) as error:
             # OSError includes ssl.SSLError: a peer without TLS 1.3, or with a certificate we do not trust.
@@ -336,6 +339,16 @@ class _EndsWithItsPeer:
             return
         if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED:
             self._scope.cancel()
+
+
+async def _says_something(stream: anyio.abc.SocketStream) -> bool:
+    """Whether the peer sends a first byte, which stays unread; it may also just go."""
+    sock: socket.socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+    await trio.lowlevel.wait_readable(sock)
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except ConnectionResetError:
+        return False
 
 
 def _peer(stream: anyio.abc.SocketStream) -> str:

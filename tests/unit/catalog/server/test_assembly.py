@@ -134,6 +134,21 @@ async def test_the_own_registration_is_what_clients_of_consul_expect() -> None:
     assert [(check.check_id, check.status) for check in change.checks] == [("serfHealth", "passing")]
 
 
+async def test_a_node_that_an_agent_holds_is_the_agents_to_describe(tmp_path: Path) -> None:
+    """On one machine both have its name: a restart of the catalog must not undo the agent's address, network and health."""
+    chosen = settings(tmp_path, node="host1")
+    meta = {"linkspan-network": "paris"}
+    async with catalog(chosen) as running:
+        state = running.api.parking.state
+        await running.api.submit(Register(Node("host1", "192.0.2.1", meta=meta), lease_ttl_s=12.0))
+        assert [one.service for one in state.node_services("host1")] == ["consul"]
+    async with catalog(chosen) as running:
+        node = running.api.parking.state.node("host1")
+        assert node is not None
+        assert (node.address, node.meta) == ("192.0.2.1", meta)
+        assert [one.service for one in running.api.parking.state.node_services("host1")] == ["consul"]
+
+
 def test_of_several_errors_the_first_is_raised_and_the_rest_logged(caplog: pytest.LogCaptureFixture) -> None:
     inner = ExceptionGroup("inner", [StoreError("disk"), ValueError("other")])
     with pytest.raises(StoreError, match="disk"), one_error():

@@ -42,7 +42,7 @@ def test_another_format_is_refused(tmp_path: Path):
         ResourceCache(path, "web").load()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(data=st.data())
 def test_a_damaged_file_is_refused_whole(tmp_path: Path, data: st.DataObject):
     """Cut anywhere or changed in any byte of its content, the file is refused, never half used."""

@@ -197,6 +197,21 @@ async def test_output_alone_waits_five_minutes(autojump_clock: trio.testing.Mock
     assert registrar.checks["c"]["Output"] == "well"
 
 
+async def test_others_on_the_node_are_left_alone(autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> None:
+    """A catalog on the same machine keeps its own service under the same node: no round and no leaving takes it out."""
+    del autojump_clock
+    registrar = FakeRegistrar()
+    registrar.services = {"consul": {"Service": "consul"}, "old": {"Service": "old"}}
+    state = LocalState()
+    sync = AntiEntropy(state, NODE, registrar, lambda _: 0.0, foreign=frozenset({"consul"}))
+    put(state, "web")
+    nursery.start_soon(sync.run)
+    await sync.wait_told(1)
+    assert sorted(registrar.services) == ["consul", "web"]
+    await sync.leave()
+    assert sorted(registrar.services) == ["consul"]
+
+
 async def test_leaving_deregisters_the_node(autojump_clock: trio.testing.MockClock) -> None:
     """One call, and its failure is told to the caller."""
     del autojump_clock

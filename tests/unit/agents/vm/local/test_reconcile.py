@@ -7,7 +7,7 @@ from agents.vm.definition.services import service_definition
 from agents.vm.definition.shapes import ServiceShape
 from agents.vm.local.entries import Origin
 from agents.vm.local.forms import NodeFacts, catalog_check, catalog_service, serf_check
-from agents.vm.local.reconcile import Deregister, Dirty, Held, Register, Step, full_steps, leave_step, partial_steps
+from agents.vm.local.reconcile import Deregister, Dirty, Held, Register, Step, full_steps, leave_steps, partial_steps
 from agents.vm.local.state import LocalState
 from mesh.model.endpoint import Health
 
@@ -113,4 +113,13 @@ def test_tags_set_in_the_catalog_stay_if_the_service_allows_it() -> None:
 
 def test_leaving_takes_the_whole_node_away() -> None:
     """One step without service or check."""
-    assert leave_step(NODE) == Deregister({"Datacenter": "dc1", "Node": "vm1"})
+    assert leave_steps(NODE, Held(), frozenset({"consul"})) == [Deregister({"Datacenter": "dc1", "Node": "vm1"})]
+
+
+def test_leaving_a_shared_node_takes_out_what_is_ours() -> None:
+    """Not the node, nor what others keep on it."""
+    services = {"consul": {}, "web": {}}
+    checks = {"serfHealth": {}, "c": {"ServiceID": "web"}, "d": {}, "e": {"ServiceID": "consul"}}
+    steps = leave_steps(NODE, Held({}, services, checks), frozenset({"consul"}))
+    assert [(step.service_id, getattr(step, "check_id", "")) for step in steps] == [("web", ""), ("", "d")]
+    assert all(isinstance(step, Deregister) for step in steps)

@@ -155,6 +155,24 @@ async def test_a_handshake_that_does_not_come_is_not_waited_for() -> None:
         await stream.aclose()
 
 
+async def test_a_probe_of_the_mesh_port_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """A kubelet connects and goes, every few seconds for ever; who says something and fails is logged."""
+    async with open_site() as site:
+        port = int(site.mesh_address.rpartition(":")[2])
+        with caplog.at_level("DEBUG", "catalog.api.http.serve"):
+            for said, linger in ((b"", 0), (b"", 1), (b"\x16\x03\x01", 0)):
+                stream = await trio.open_tcp_stream("127.0.0.1", port)
+                if said:
+                    await stream.send_all(said)
+                if linger:  # a reset instead of a close
+                    stream.socket.setsockopt(
+                        trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
+                    )
+                await stream.aclose()
+            await until(lambda: len(caplog.records) == 3 and site.server.connections == 0)
+    assert sorted(record.levelname for record in caplog.records) == ["DEBUG", "DEBUG", "INFO"]
+
+
 async def test_nonsense_on_the_mesh_port_hurts_nobody() -> None:
     async with open_site() as site:
         port = int(site.mesh_address.rpartition(":")[2])
