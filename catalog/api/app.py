@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from starlette.routing import BaseRoute, Route, Router
 
 from catalog.api.api import Api, Paths
+from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Gate
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
@@ -15,6 +16,7 @@ from catalog.api.http.endpoint import Endpoint, Method, send_answer
 from catalog.api.kv.keys import KeyEndpoints
 from catalog.api.kv.sessions import SessionEndpoints
 from catalog.api.kv.transactions import TransactionEndpoints
+from catalog.api.openapi import OpenApiEndpoints
 from catalog.api.operator import OperatorEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
@@ -38,6 +40,7 @@ def routes(api: Api) -> list[BaseRoute]:
         StatusEndpoints(api),
         IntentionEndpoints(api),
         EntryEndpoints(api),
+        ChainEndpoints(api),
         RootEndpoints(api),
         SyncEndpoints(api),
         IdentityEndpoints(api),
@@ -47,7 +50,8 @@ def routes(api: Api) -> list[BaseRoute]:
         TransactionEndpoints(api),
         OperatorEndpoints(api),
     )
-    return [route for family in families for route in family_routes(api.gate, family.paths())]
+    served = [route for family in families for route in family_routes(api.gate, family.paths())]
+    return [*served, *family_routes(api.gate, OpenApiEndpoints(served).paths())]
 
 
 def family_routes(gate: Gate, paths: Paths) -> list[BaseRoute]:

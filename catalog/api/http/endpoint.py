@@ -6,6 +6,7 @@ becomes Consul's text/plain; only what nobody foresaw is logged with its traceba
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -31,11 +32,12 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Method(msgspec.Struct, frozen=True):
-    """What one method of a path does, and the right it asks of its caller."""
+    """What one method of a path does, and the right it asks of its caller. `body`: the type it is read into, if it is one."""
 
     handler: Handler
     right: Right
     body_limit_bytes: int = REGISTRATION_BYTES
+    body: Any = None
 
 
 class Endpoint:
@@ -49,8 +51,8 @@ class Endpoint:
         headers: tuple[tuple[bytes, bytes], ...] = (),
         tenants_ignored: bool = False,
     ) -> None:
+        self.methods = methods
         self._gate = gate
-        self._methods = methods
         self._headers = headers
         self._tenants_ignored = tenants_ignored
 
@@ -65,10 +67,10 @@ class Endpoint:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         name = scope["method"]
         if name == "OPTIONS":
-            return Answer(200, b"", JSON, ((b"allow", ",".join(("OPTIONS", *self._methods)).encode()),))
-        method = self._methods.get(name)
+            return Answer(200, b"", JSON, ((b"allow", ",".join(("OPTIONS", *self.methods)).encode()),))
+        method = self.methods.get(name)
         if method is None:
-            raise MethodNotAllowedError(name, tuple(self._methods))
+            raise MethodNotAllowedError(name, tuple(self.methods))
         headers = read_headers(scope)
         # The body first: the watcher for hang-ups looks past it only when it has been read.
         limit_bytes = method.body_limit_bytes
