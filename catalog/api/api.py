@@ -4,7 +4,7 @@ It holds references and what can be made anew from them; nothing here is lost wi
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import trio
@@ -90,6 +90,18 @@ class Api:
         """
         try:
             return await self._catalog.submit(change)
+        except _BUSY as error:
+            raise UnavailableError(str(error)) from error
+
+    async def restore(self, image: bytes, keep: Collection[tuple[str, str]]) -> int:
+        """Put the state of an image in this one's place but for the records that `keep` names; its index.
+
+        Raises:
+            UnreadableStateError: the image is none, or of a later version.
+            UnavailableError: the catalog is busy or stopping.
+        """
+        try:
+            return await self._catalog.restore(image, keep)
         except _BUSY as error:
             raise UnavailableError(str(error)) from error
 

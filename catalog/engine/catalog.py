@@ -7,7 +7,7 @@ nowhere else, and never between two awaits of a reader: all of it runs in one tr
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -18,11 +18,11 @@ from catalog.engine.leases import Leases
 from catalog.engine.sessions import Sessions
 from catalog.engine.subjects import Claims, lease_holders, subjects_of
 from catalog.engine.waiters import Waiters
-from catalog.state.changes import AnyChange, Entry, decode_entry, encode_entry
+from catalog.state.changes import AnyChange, Batch, Entry, decode_entry, encode_entry
 from catalog.state.errors import ChangeRefusedError, InvalidChangeError
 from catalog.state.index import Topic
 from catalog.state.records import Session
-from catalog.state.state import State
+from catalog.state.state import State, UnreadableStateError
 from catalog.store import Loaded, Store, StoreCorruptError, StoreError, StoreFullError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,17 @@ class _Pending:
         self.answered.set()
 
 
+class _Restore:
+    """An image that is to take the state's place, and where its sender finds the answer."""
+
+    __slots__ = ("image", "keep", "pending")
+
+    def __init__(self, image: bytes, keep: Collection[tuple[str, str]]) -> None:
+        self.image = image
+        self.keep = keep
+        self.pending = _Pending(Batch(()))
+
+
 class Catalog:
     """The state with its log, its writer and its waiters. `Catalog.open` makes one; `run` must run while it is used.
 
@@ -75,6 +86,7 @@ class Catalog:
         self._compact_every = compact_every
         self._since_compaction = 0
         self._queue: deque[_Pending] = deque()
+        self._restore: _Restore | None = None
         self._queued = trio.Event()
         self._stopped = False
         self._failure: StoreError | None = None
@@ -132,6 +144,28 @@ class Catalog:
             raise pending.error
         return pending.result
 
+    async def restore(self, image: bytes, keep: Collection[tuple[str, str]] = ()) -> int:
+        """Put the state of an image (`State.encode`) in this one's place, on disk and then in memory; its index.
+
+        Records that `keep` names by table and key stay as they are. Changes that were taken before are answered before.
+        Everybody who waits for anything reads again, and no index goes back.
+
+        Raises:
+            UnreadableStateError: the image is none, or of a later version; nothing was changed.
+            CatalogBusyError: another restore runs, or the disk is full; nothing was changed.
+            CatalogStoppedError: the catalog stops, or its store failed.
+        """
+        if self._stopped:
+            raise CatalogStoppedError("the catalog is stopping: restore again when it is back")
+        if self._restore is not None:
+            raise CatalogBusyError("another snapshot is being restored: wait for it")
+        restore = self._restore = _Restore(image, keep)
+        self._queued.set()
+        await restore.pending.answered.wait()
+        if restore.pending.error is not None:
+            raise restore.pending.error
+        return int(restore.pending.result)
+
     async def wait(self, topics: Iterable[Topic], min_index: int, timeout_s: float) -> None:
         """Return when the index of any of the topics is above `min_index`, or after `timeout_s` seconds.
 
@@ -178,6 +212,9 @@ class Catalog:
         for pending in self._queue:
             pending.refuse(CatalogStoppedError("the catalog stopped before it took the change"))
         self._queue.clear()
+        if self._restore is not None:
+            self._restore.pending.refuse(CatalogStoppedError("the catalog stopped before the snapshot was restored"))
+            self._restore = None
         self._waiters.wake_all()
 
     # The writer.
@@ -192,9 +229,12 @@ class Catalog:
 
     async def _write(self) -> None:
         while True:
-            if not self._queue:
+            if not self._queue and self._restore is None:
                 self._queued = trio.Event()
                 await self._queued.wait()
+            if self._restore is not None:
+                await self._replace(self._restore)
+                continue
             group = [self._queue.popleft() for _ in range(min(len(self._queue), GROUP_LIMIT))]
             now_s = self._epoch()
             kept = self._sift(group, now_s)
@@ -245,6 +285,24 @@ class Catalog:
                 self._stopped = True
             raise
         return True
+
+    async def _replace(self, restore: _Restore) -> None:
+        """The image into the log's place, then into the state's. Until it is on disk, nothing has changed."""
+        try:
+            index, image = await trio.to_thread.run_sync(self.state.successor, restore.image, restore.keep)
+            await self._store.compact(index, image)
+        except UnreadableStateError as error:
+            restore.pending.refuse(error)
+        except StoreFullError as error:
+            restore.pending.refuse(CatalogBusyError(f"the snapshot was not restored: {error}"))
+        else:
+            self.state.become(image)
+            self._since_compaction = 0
+            self._leases.follow_all()
+            self._sessions.follow_all()
+            self._waiters.wake_all()
+            restore.pending.answer(self.state.index)
+        self._restore = None
 
     async def _compact(self) -> None:
         """Put a snapshot in the log's place; on a full disk the log stays, and it is tried again as many changes later."""

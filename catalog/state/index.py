@@ -64,13 +64,18 @@ class TopicIndexes:
         live: dict[Topic, int] | None = None,
         extinct: dict[Topic, int] | None = None,
         graves: Graves | None = None,
+        floor: int = FIRST_INDEX,
     ) -> None:
         self.live = live if live is not None else {}
         self.extinct = extinct if extinct is not None else {}
         self.graves = graves if graves is not None else Graves()
+        self.floor = floor
 
     def of(self, topic: Topic, tables: Tables) -> int:
-        """The topic's index, at least `FIRST_INDEX`. Of a prefix it costs a walk over the keys under it."""
+        """The topic's index, at least `floor`: that of the last restore. Of a prefix it costs a walk over the keys under it."""
+        return max(self._of(topic, tables), self.floor)
+
+    def _of(self, topic: Topic, tables: Tables) -> int:
         match topic:
             case ("key", key):
                 row = tables.keys.rows.get(key)

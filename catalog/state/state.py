@@ -4,7 +4,7 @@
 an answer is true until the next `apply`, which never runs between two awaits of a reader (one thread, one writer).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -61,6 +61,7 @@ class _Image(msgspec.Struct, frozen=True):
     delays: tuple[LockDelay, ...] = ()
     graves: tuple[tuple[str, int], ...] = ()
     graves_floor: int = FIRST_INDEX
+    floor: int = FIRST_INDEX
 
 
 class UnreadableStateError(Exception):
@@ -292,6 +293,7 @@ class State:
             delays=tuple(tables.delays.rows.values()),
             graves=tuple(indexes.graves.at.items()),
             graves_floor=indexes.graves.floor,
+            floor=indexes.floor,
         )
         return msgspec.json.encode(image)
 
@@ -302,18 +304,50 @@ class State:
         Raises:
             UnreadableStateError: the bytes are none, or of a later format.
         """
-        try:
-            image = msgspec.json.decode(data, type=_Image)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise UnreadableStateError(f"the catalog's snapshot cannot be read: {error}") from error
-        if image.format not in READABLE:
-            raise UnreadableStateError(
-                f"the catalog's snapshot has format {image.format}; this version reads up to {FORMAT}"
-            )
         state = cls()
-        state._index = image.index
-        state._tables.fill(msgspec.structs.asdict(image))
-        state._indexes = TopicIndexes(
-            dict(image.live), dict(image.extinct), Graves(dict(image.graves), image.graves_floor)
-        )
+        state.become(data)
         return state
+
+    def become(self, data: bytes) -> None:
+        """Be the state that `encode` wrote, whatever was here before. For the engine alone: at the start and at a restore.
+
+        Raises:
+            UnreadableStateError: as in `decode`; nothing was changed.
+        """
+        image = _read_image(data)
+        tables = Tables()
+        tables.fill(msgspec.structs.asdict(image))
+        graves = Graves(dict(image.graves), image.graves_floor)
+        self._tables = tables
+        self._indexes = TopicIndexes(dict(image.live), dict(image.extinct), graves, image.floor)
+        self._index = image.index
+        self._service_names = (0, {})
+
+    def successor(self, data: bytes, keep: Collection[tuple[str, str]] = ()) -> tuple[int, bytes]:
+        """What an image is to become in this state's place: its index, above both, and its bytes.
+
+        Records that `keep` names by table and key stay as they are here. Every topic's index is the new one, so that
+        whoever waits for anything reads again and no index goes back.
+
+        Raises:
+            UnreadableStateError: the image is none, or of a later format.
+        """
+        image = _read_image(data)
+        index = max(image.index, self._index) + 1
+        records = [row for row in image.records if (row.table, row.key) not in keep]
+        records += [row for row in self._tables.records.rows.values() if (row.table, row.key) in keep]
+        return index, msgspec.json.encode(
+            msgspec.structs.replace(image, format=FORMAT, index=index, floor=index, records=tuple(records))
+        )
+
+
+def _read_image(data: bytes) -> _Image:
+    try:
+        image = msgspec.json.decode(data, type=_Image)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableStateError(f"the catalog's snapshot cannot be read: {error}") from error
+    if image.format not in READABLE:
+        raise UnreadableStateError(
+            f"the catalog's snapshot has format {image.format}; this version reads up to {FORMAT}"
+        )
+    return image

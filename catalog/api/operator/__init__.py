@@ -13,6 +13,7 @@ from catalog.api.operator.event import EventEndpoints
 from catalog.api.operator.peering import PeeringEndpoints
 from catalog.api.operator.raft import RaftEndpoints
 from catalog.api.operator.removed import RemovedEndpoints
+from catalog.api.operator.snapshot import SnapshotEndpoints
 from catalog.api.operator.usage import UsageEndpoints
 
 
@@ -27,6 +28,7 @@ class OperatorEndpoints:
             CoordinateEndpoints(api),
             EventEndpoints(api),
             PeeringEndpoints(api),
+            SnapshotEndpoints(api),
             AuthorityEndpoints(api),
             AgentEndpoints(api),
             RemovedEndpoints(api),

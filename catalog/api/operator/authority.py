@@ -41,9 +41,7 @@ class AuthorityEndpoints:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        record = api.parking.state.record(TABLE, KEY)
-        if record is not None:
-            api.authority.leaf_ttl_s = parse_duration(msgspec.json.decode(record.value, type=str)).seconds
+        use_kept_configuration(api)
 
     def paths(self) -> Paths:
         """Every path with its methods."""
@@ -100,3 +98,10 @@ class AuthorityEndpoints:
             )
         await self._api.submit(PutRecord(TABLE, KEY, msgspec.json.encode(text)))
         self._api.authority.leaf_ttl_s = seconds
+
+
+def use_kept_configuration(api: Api) -> None:
+    """Issue as the state says, from now on."""
+    record = api.parking.state.record(TABLE, KEY)
+    if record is not None:
+        api.authority.leaf_ttl_s = parse_duration(msgspec.json.decode(record.value, type=str)).seconds
