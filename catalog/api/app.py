@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route, Router
 
 from catalog.api.api import Api, Paths
 from catalog.api.chain.endpoints import ChainEndpoints
+from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Gate
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
@@ -40,6 +41,7 @@ def routes(api: Api) -> list[BaseRoute]:
         StatusEndpoints(api),
         IntentionEndpoints(api),
         EntryEndpoints(api),
+        ChainEndpoints(api),
         ChainEndpoints(api),
         RootEndpoints(api),
         SyncEndpoints(api),

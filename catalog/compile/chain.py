@@ -1,39 +1,54 @@
-"""The discovery chain compiler: router -> splitter -> resolver entries into one flat `Chain` (Consul's meaning).
+"""From the graph of a discovery chain to the flat `Chain` that proxies decide from: routes -> weighted legs -> targets.
 
-A service without entries gets the default chain: one route, one target. A chain that would contradict itself (a loop,
-an unknown subset, services of different protocols) is a `ChainError`, never a guess.
+The graph is `catalog.compile.discovery`'s; here it is only folded. What proxies cannot reach (other datacenters, peers) is
+left out, and so is nothing else.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import msgspec
 
+from catalog.compile.discovery import (
+    DEFAULT_CONNECT_TIMEOUT,
+    ChainError,
+    Discovery,
+    DiscoveryTarget,
+    ResolverNode,
+    RouterNode,
+    Share,
+    SplitterNode,
+    compile_discovery,
+)
+from catalog.compile.entries.balancing import LoadBalancer
+from catalog.compile.entries.duration import Duration
 from catalog.compile.entries.traffic import (
-    Failover,
     HeaderModifiers,
     RouterDestination,
+    RouterHeader,
     RouterHttp,
     RouterRoute,
-    ServiceResolver,
-    ServiceRouter,
-    ServiceSplitter,
     Split,
 )
-from catalog.compile.entry_view import Entries, entry_of, is_l7, protocol_of
-from mesh.model.chain import Chain, HeaderEdit, HeaderRule, Leg, RetryPolicy, Route, RouteMatch, Target
-from mesh.model.identity import DEFAULT_NAMESPACE
+from catalog.compile.entry_view import Entries
+from mesh.model.chain import (
+    Balance,
+    Chain,
+    HashOf,
+    HeaderEdit,
+    HeaderRule,
+    Leg,
+    RetryPolicy,
+    Route,
+    RouteMatch,
+    Target,
+)
+
+__all__ = ["ChainError", "compile_chain", "default_chain", "flatten"]
 
 WEIGHT_TOTAL = 10_000
-MAX_LEGS = 1000
-DEFAULT_CONNECT_TIMEOUT_S = 5.0
 DEFAULT_REQUEST_TIMEOUT_S = Route(()).request_timeout_s
-DEFAULT_PARTITION = "default"
-
-
-class ChainError(ValueError):
-    """The config entries at hand make no usable chain; the text says which of them and why."""
 
 
 def compile_chain(entries: Entries, service: str, datacenter: str, index: int = 0) -> Chain:
@@ -42,206 +57,117 @@ def compile_chain(entries: Entries, service: str, datacenter: str, index: int = 
     Raises:
         ChainError: the entries contradict each other.
     """
-    build = _Build(entries, service, datacenter)
-    routes = build.routes()
-    return Chain(service, index, build.protocol, tuple(routes), tuple(build.targets.values()))
+    return flatten(compile_discovery(entries, service, datacenter), index)
 
 
 def default_chain(service: str, datacenter: str, protocol: str, index: int = 0) -> Chain:
     """The chain of a service that no router, splitter or resolver speaks of."""
-    target = _target(service, "", datacenter, None)
-    return Chain(service, index, protocol, (Route((Leg(WEIGHT_TOTAL, target.id),)),), (target,))
+    id_ = f"{service}.default.default.{datacenter}"
+    target = Target(id_, service, "", datacenter, DEFAULT_CONNECT_TIMEOUT.seconds, only_passing=False)
+    return Chain(service, index, protocol, (Route((Leg(WEIGHT_TOTAL, id_),)),), (target,))
 
 
-class _Share(NamedTuple):
-    """A part of a route's traffic on its way to becoming a leg."""
-
-    part: Fraction
-    target: str
-    request_headers: HeaderEdit
-    response_headers: HeaderEdit
-
-
-_NO_EDIT = HeaderEdit()
-
-
-class _Build:
-    """One compilation. `targets` fills up in the order in which targets are met."""
-
-    def __init__(self, entries: Entries, service: str, datacenter: str) -> None:
-        self._entries = entries
-        self._service = service
-        self._datacenter = datacenter
-        self.protocol = protocol_of(entries, service)
-        self.targets: dict[str, Target] = {}
-        self._request_timeout_s: dict[str, float] = {}
-
-    def routes(self) -> list[Route]:
-        """Every route, the catch-all last."""
-        router = entry_of(self._entries, ServiceRouter, "service-router", self._service)
-        routes: list[Route] = []
-        if router is not None:
-            self._needs_l7("service-router", self._service)
-            routes = [self._route(route) for route in router.routes]
-        shares = self._shares(self._service, "", ())
-        return [*routes, Route(self._legs(shares), request_timeout_s=self._timeout_s(shares))]
-
-    def _needs_l7(self, kind: str, name: str) -> None:
-        if not is_l7(self.protocol):
-            raise ChainError(
-                f"{kind} {name!r} needs protocol http, http2 or grpc, and {self._service!r} speaks {self.protocol!r}: "
-                "write a service-defaults entry with Protocol first"
-            )
-
-    def _same_protocol(self, service: str) -> None:
-        protocol = protocol_of(self._entries, service)
-        if protocol != self.protocol:
-            raise ChainError(
-                f"the discovery chain of {self._service!r} mixes protocols: it speaks {self.protocol!r}, "
-                f"and {service!r} speaks {protocol!r}"
-            )
-
-    def _route(self, route: RouterRoute) -> Route:
-        destination = route.destination or RouterDestination()
-        shares = self._shares(destination.service or self._service, destination.service_subset, ())
-        timeout = destination.request_timeout
-        idle = destination.idle_timeout
-        return Route(
-            self._legs(shares),
-            _route_match(route.match.http if route.match else None),
-            destination.prefix_rewrite,
-            max(timeout.seconds, 0.0) if timeout and timeout.nanoseconds else self._timeout_s(shares),
-            max(idle.seconds, 0.0) if idle and idle.nanoseconds else Route(()).idle_timeout_s,
-            _retry(destination),
-            _edit(destination.request_headers),
-            _edit(destination.response_headers),
-        )
-
-    def _timeout_s(self, shares: Sequence[_Share]) -> float:
-        """The resolvers' request time-out; of several targets the longest, since all share the route's; 0 is off."""
-        found = {self._request_timeout_s[share.target] for share in shares}
-        return 0.0 if 0.0 in found else max(found)
-
-    def _shares(self, service: str, subset: str, above: tuple[str, ...]) -> list[_Share]:
-        """Follow the splitter of `service`, and the splitters of the services that it shares out to."""
-        if service in above:
-            raise ChainError(f"service-splitters form a loop: {' -> '.join((*above, service))}")
-        splitter = None
-        if not subset:
-            splitter = entry_of(self._entries, ServiceSplitter, "service-splitter", service)
-        if splitter is None:
-            return [_Share(Fraction(1), self._resolve(service, subset), _NO_EDIT, _NO_EDIT)]
-        self._needs_l7("service-splitter", service)
-        self._same_protocol(service)
-        shares: list[_Share] = []
-        for split in splitter.splits:
-            shares += self._split(service, split, (*above, service))
-            if len(shares) > MAX_LEGS:
-                raise ChainError(f"the splitters of {self._service!r} make more than {MAX_LEGS} shares")
-        return shares
-
-    def _split(self, service: str, split: Split, above: tuple[str, ...]) -> list[_Share]:
-        aim = split.service or service
-        request, response = _edit(split.request_headers), _edit(split.response_headers)
-        if aim == service:
-            inner = [_Share(Fraction(1), self._resolve(aim, split.service_subset), _NO_EDIT, _NO_EDIT)]
-        else:
-            inner = self._shares(aim, split.service_subset, above)
-        part = Fraction(round(split.weight * 100), WEIGHT_TOTAL)
-        return [
-            _Share(
-                part * share.part,
-                share.target,
-                _merged(request, share.request_headers),
-                _merged(response, share.response_headers),
-            )
-            for share in inner
-            if part
-        ]
-
-    def _legs(self, shares: Sequence[_Share]) -> tuple[Leg, ...]:
-        """Whole weights that sum to exactly `WEIGHT_TOTAL`: the largest remainders get what rounding left over."""
-        joined: dict[tuple[str, HeaderEdit, HeaderEdit], Fraction] = {}
-        for share in shares:
-            key = share.target, share.request_headers, share.response_headers
-            joined[key] = joined.get(key, Fraction(0)) + share.part
-        exact = [part * WEIGHT_TOTAL for part in joined.values()]
-        weights = [int(part) for part in exact]
-        by_remainder = sorted(range(len(exact)), key=lambda i: (weights[i] - exact[i], i))
-        for i in by_remainder[: WEIGHT_TOTAL - sum(weights)]:
-            weights[i] += 1
-        return tuple(Leg(weight, *key) for weight, key in zip(weights, joined, strict=True) if weight)
-
-    def _resolve(self, service: str, subset: str) -> str:
-        """Add the target that a service or subset resolves to, with its fail-over; returns its id."""
-        target, resolver = self._final(service, subset)
-        known = self.targets.get(target.id)
-        if known is None or not known.failover:
-            self.targets[target.id] = target
-            self.targets[target.id] = msgspec.structs.replace(target, failover=self._failover(target, resolver))
-        timeout = resolver.request_timeout if resolver is not None else None
-        timeout_s = max(timeout.seconds, 0.0) if timeout and timeout.nanoseconds else DEFAULT_REQUEST_TIMEOUT_S
-        self._request_timeout_s[target.id] = timeout_s
-        return target.id
-
-    def _final(self, service: str, subset: str) -> tuple[Target, ServiceResolver | None]:
-        """Follow redirects and default subsets to the end."""
-        seen: list[str] = []
-        while True:
-            self._same_protocol(service)
-            resolver = entry_of(self._entries, ServiceResolver, "service-resolver", service)
-            redirect = resolver.redirect if resolver is not None else None
-            if redirect is not None:
-                self._here(redirect.datacenter)
-                seen.append(service)
-                service, subset = redirect.service or service, redirect.service_subset
-                if service in seen:
-                    raise ChainError(f"service-resolver redirects form a loop: {' -> '.join((*seen, service))}")
-                continue
-            if resolver is not None and not subset:
-                subset = resolver.default_subset
-            if subset and (resolver is None or subset not in resolver.subsets):
-                raise ChainError(f"service {service!r} does not have a subset named {subset!r}: add it to its resolver")
-            return _target(service, subset, self._datacenter, resolver), resolver
-
-    def _failover(self, target: Target, resolver: ServiceResolver | None) -> tuple[str, ...]:
-        if resolver is None:
-            return ()
-        failover = resolver.failover.get(target.subset) or resolver.failover.get("*")
-        ids: list[str] = []
-        for service, subset in self._failover_aims(failover, target) if failover is not None else ():
-            other, _ = self._final(service, subset)
-            if other.id != target.id and other.id not in ids:
-                self.targets.setdefault(other.id, other)
-                ids.append(other.id)
-        return tuple(ids)
-
-    def _failover_aims(self, failover: Failover, target: Target) -> list[tuple[str, str]]:
-        """Where to go, of this datacenter and of no peer: to others no path leads (their writer was told)."""
-        if failover.targets:
-            aims = [aim for aim in failover.targets if aim.datacenter in {"", self._datacenter} and not aim.peer]
-            return [(aim.service or target.service, aim.service_subset) for aim in aims]
-        if failover.datacenters and self._datacenter not in failover.datacenters:
-            return []
-        return [(failover.service or target.service, failover.service_subset)]
-
-    def _here(self, datacenter: str) -> None:
-        if datacenter not in {"", self._datacenter}:
-            raise ChainError(
-                f"no path to datacenter {datacenter[:80]!r}: this catalog serves {self._datacenter!r} alone"
-            )
+def flatten(graph: Discovery, index: int = 0) -> Chain:
+    """The graph as proxies read it."""
+    start = graph.nodes[graph.start]
+    if isinstance(start, RouterNode):
+        routes = [_route(graph, route, node) for route, node in start.routes[:-1]]
+        last = start.routes[-1][1]
+    else:
+        routes, last = [], graph.start
+    shares = _shares(graph, last)
+    routes.append(Route(_legs(graph, shares), request_timeout_s=_timeout_s(graph, shares)))
+    reached = {
+        target.id for target in graph.targets.values() if not target.peer and target.datacenter == graph.datacenter
+    }
+    targets = [_target(graph, target, reached) for target in graph.targets.values() if target.id in reached]
+    return Chain(graph.service, index, graph.protocol, tuple(routes), tuple(targets))
 
 
-def _target(service: str, subset: str, datacenter: str, resolver: ServiceResolver | None) -> Target:
-    head = f"{subset}." if subset else ""
-    timeout = resolver.connect_timeout if resolver is not None else None
+def _route(graph: Discovery, route: RouterRoute, node: str) -> Route:
+    destination = route.destination or RouterDestination()
+    shares = _shares(graph, node)
+    timeout = destination.request_timeout
+    idle = destination.idle_timeout
+    return Route(
+        _legs(graph, shares),
+        _route_match(route.match.http if route.match else None),
+        destination.prefix_rewrite,
+        max(timeout.seconds, 0.0) if timeout and timeout.nanoseconds else _timeout_s(graph, shares),
+        max(idle.seconds, 0.0) if idle and idle.nanoseconds else Route(()).idle_timeout_s,
+        _retry(destination),
+        _edit(destination.request_headers),
+        _edit(destination.response_headers),
+    )
+
+
+def _shares(graph: Discovery, node: str) -> Sequence[Share]:
+    """The shares behind a node: a resolver is one of all; shares of nothing are none."""
+    found = graph.nodes[node]
+    if isinstance(found, SplitterNode):
+        return [share for share in found.shares if share.part]
+    return [Share(Fraction(1), node, Split(100))]
+
+
+def _timeout_s(graph: Discovery, shares: Sequence[Share]) -> float:
+    """The resolvers' request time-out; of several targets the longest, since all share the route's; 0 is off."""
+    timeouts = [graph.resolver(share.node).request_timeout for share in shares]
+    found = {DEFAULT_REQUEST_TIMEOUT_S if timeout is None else max(timeout.seconds, 0.0) for timeout in timeouts}
+    return 0.0 if 0.0 in found else max(found)
+
+
+def _legs(graph: Discovery, shares: Sequence[Share]) -> tuple[Leg, ...]:
+    """Whole weights that sum to exactly `WEIGHT_TOTAL`: the largest remainders get what rounding left over."""
+    joined: dict[tuple[str, HeaderEdit, HeaderEdit], Fraction] = {}
+    for share in shares:
+        key = graph.resolver(share.node).target, _edit(share.request_headers), _edit(share.response_headers)
+        joined[key] = joined.get(key, Fraction(0)) + share.part
+    exact = [part * WEIGHT_TOTAL for part in joined.values()]
+    weights = [int(part) for part in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: (weights[i] - exact[i], i))
+    for i in by_remainder[: WEIGHT_TOTAL - sum(weights)]:
+        weights[i] += 1
+    return tuple(Leg(weight, *key) for weight, key in zip(weights, joined, strict=True) if weight)
+
+
+def _target(graph: Discovery, target: DiscoveryTarget, reached: set[str]) -> Target:
+    node = graph.nodes.get(f"resolver:{target.id}")
+    resolver = node if isinstance(node, ResolverNode) else None
     return Target(
-        id=f"{head}{service}.{DEFAULT_NAMESPACE}.{DEFAULT_PARTITION}.{datacenter}",
-        service=service,
-        subset=subset,
-        datacenter=datacenter,
-        connect_timeout_s=timeout.seconds if timeout and timeout.nanoseconds else DEFAULT_CONNECT_TIMEOUT_S,
-        only_passing=bool(subset and resolver and resolver.subsets[subset].only_passing),
+        id=target.id,
+        service=target.service,
+        subset=target.subset_name,
+        datacenter=target.datacenter,
+        connect_timeout_s=target.connect_timeout.seconds,
+        only_passing=target.subset.only_passing,
+        failover=tuple(id_ for id_ in resolver.failover if id_ in reached) if resolver is not None else (),
+        balance=_balance(resolver.balancer) if resolver is not None else None,
+    )
+
+
+def _balance(balancer: LoadBalancer | None) -> Balance | None:
+    if balancer is None or not balancer.policy:
+        return None
+    ring, least = balancer.ring_hash_config, balancer.least_request_config
+    hashed = []
+    for part in balancer.hash_policies:
+        cookie = part.cookie_config
+        ttl = cookie.ttl if cookie is not None and cookie.ttl is not None else Duration(0)
+        hashed.append(
+            HashOf(
+                "source_ip" if part.source_ip else part.field,
+                part.field_value,
+                part.terminal,
+                ttl.seconds,
+                cookie.path if cookie is not None else "",
+            )
+        )
+    return Balance(
+        balancer.policy,
+        least.choice_count if least is not None else 0,
+        ring.minimum_ring_size if ring is not None else 0,
+        ring.maximum_ring_size if ring is not None else 0,
+        tuple(hashed),
     )
 
 
@@ -253,10 +179,24 @@ def _route_match(http: RouterHttp | None) -> RouteMatch:
         http.path_prefix,
         http.path_regex,
         http.case_insensitive,
-        tuple(HeaderRule(**msgspec.structs.asdict(rule)) for rule in http.header),
+        tuple(_header_rule(rule) for rule in http.header),
         tuple(HeaderRule(**msgspec.structs.asdict(rule)) for rule in http.query_param),
         http.methods,
     )
+
+
+_META = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def _header_rule(rule: RouterHeader) -> HeaderRule:
+    """The rule as proxies know it: `Contains`, and any comparison without letter case, is a regular expression there."""
+    if not (rule.contains or rule.ignore_case):
+        return HeaderRule(rule.name, rule.present, rule.exact, rule.prefix, rule.suffix, rule.regex, rule.invert)
+    text = _META.sub(lambda found: f"\\{found[0]}", rule.exact or rule.prefix or rule.suffix or rule.contains)
+    before = "" if rule.exact or rule.prefix else ".*"
+    after = "" if rule.exact or rule.suffix else ".*"
+    flags = "is" if rule.ignore_case else "s"
+    return HeaderRule(rule.name, regex=f"(?{flags}){before}{text}{after}", invert=rule.invert)
 
 
 _RETRY_STATUS: Mapping[str, tuple[int, ...]] = {
@@ -284,17 +224,10 @@ def _retry(destination: RouterDestination) -> RetryPolicy:
     )
 
 
+_NO_EDIT = HeaderEdit()
+
+
 def _edit(modifiers: HeaderModifiers | None) -> HeaderEdit:
     if modifiers is None:
         return _NO_EDIT
     return HeaderEdit(tuple(modifiers.add.items()), tuple(modifiers.set.items()), modifiers.remove)
-
-
-def _merged(outer: HeaderEdit, inner: HeaderEdit) -> HeaderEdit:
-    """Two edits in one: the inner splitter's `set` wins, since it comes later on the way."""
-    if outer == _NO_EDIT:
-        return inner
-    if inner == _NO_EDIT:
-        return outer
-    set_ = dict(outer.set) | dict(inner.set)
-    return HeaderEdit(outer.add + inner.add, tuple(set_.items()), tuple(dict.fromkeys(outer.remove + inner.remove)))

@@ -71,6 +71,33 @@ class Route(msgspec.Struct, frozen=True):
     response_headers: HeaderEdit = HeaderEdit()
 
 
+class HashOf(msgspec.Struct, frozen=True):
+    """One thing of a request that is hashed: a `header`, `cookie` or `query_parameter` of that name, or the `source_ip`.
+
+    `terminal`: if it is there, nothing after it is looked at. A cookie that is not there is made, with that path and,
+    unless 0, that life in seconds.
+    """
+
+    field: str
+    name: str = ""
+    terminal: bool = False
+    cookie_life_s: float = 0.0
+    cookie_path: str = ""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """How one of a target's instances is picked: Consul's `random`, `round_robin`, `least_request`, `ring_hash`, `maglev`.
+
+    Numbers of 0 are the proxy's own choice. A proxy that does not know the policy picks as it always does.
+    """
+
+    policy: str
+    choices: int = 0
+    least_ring: int = 0
+    most_ring: int = 0
+    hash_of: tuple[HashOf, ...] = ()
+
+
 class Target(msgspec.Struct, frozen=True):
     """Where a leg ends: a service, or one of its subsets, with its fail-over targets in order."""
 
@@ -81,6 +108,7 @@ class Target(msgspec.Struct, frozen=True):
     connect_timeout_s: float = 5.0
     only_passing: bool = True
     failover: tuple[str, ...] = ()
+    balance: Balance | None = None
 
 
 class Chain(msgspec.Struct, frozen=True):

@@ -7,27 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.compile.chain import ChainError, compile_chain, default_chain
-from catalog.compile.config_entries import Entry, decode_entry, entry_kind
+from mesh.decide.regex import compile_regex
 from mesh.decide.route import compile_chain as compile_for_proxy
-from mesh.model.chain import Chain, HeaderEdit, Leg, RetryPolicy, RouteMatch
+from mesh.model.chain import Balance, Chain, HashOf, HeaderEdit, HeaderRule, Leg, RetryPolicy, RouteMatch
+from tests.fakes.config_entries import Entries
 
 DC = "dc1"
-
-
-class Entries:
-    """Config entries from bodies."""
-
-    def __init__(self, *bodies: dict[str, Any]) -> None:
-        self._all: dict[tuple[str, str], Entry] = {}
-        for body in bodies:
-            entry = decode_entry(body)
-            self._all[entry_kind(entry), entry.name] = entry
-
-    def get(self, kind: str, name: str) -> Entry | None:
-        return self._all.get((kind, name))
-
-    def names(self, kind: str) -> list[str]:
-        return sorted(name for known, name in self._all if known == kind)
 
 
 HTTP = {"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "http"}}
@@ -350,3 +335,40 @@ def test_failover_to_where_no_path_leads(failover: dict[str, Any], found: tuple[
     chain = compiled("web", resolver("web", Failover={"*": failover}))
     target = next(target for target in chain.targets if target.service == "web")
     assert target.failover == tuple(target_id(name) for name in found)
+
+
+def test_balance_is_carried() -> None:
+    """The resolver's load balancer reaches proxies whole; none is none."""
+    policy = {
+        "Policy": "ring_hash",
+        "RingHashConfig": {"MinimumRingSize": 10, "MaximumRingSize": 20},
+        "HashPolicies": [
+            {"Field": "cookie", "FieldValue": "id", "CookieConfig": {"TTL": "5s", "Path": "/"}, "Terminal": True},
+            {"SourceIP": True},
+        ],
+    }
+    (target,) = compiled("web", resolver("web", LoadBalancer=policy)).targets
+    cookie = HashOf("cookie", "id", terminal=True, cookie_life_s=5.0, cookie_path="/")
+    assert target.balance == Balance("ring_hash", 0, 10, 20, (cookie, HashOf("source_ip")))
+    (target,) = compiled("web", resolver("web")).targets
+    assert target.balance is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "holds"),
+    [
+        ({"Contains": "a.b"}, "xa.by", True),
+        ({"Contains": "a.b"}, "xaxby", False),
+        ({"Exact": "On", "IgnoreCase": True}, "oN", True),
+        ({"Prefix": "v1", "IgnoreCase": True}, "V1-rest", True),
+        ({"Suffix": "(x)", "IgnoreCase": True}, "y(X)", True),
+        ({"Suffix": "(x)", "IgnoreCase": True}, "(X)y", False),
+    ],
+)
+def test_header_rules_that_proxies_do_not_know(rule: dict[str, Any], value: str, holds: bool) -> None:
+    """They become regular expressions, with what is special in the text taken literally."""
+    http = {"Header": [{"Name": "x-flag", **rule}]}
+    chain = compiled("web", HTTP, router("web", {"Match": {"HTTP": http}, "Destination": {"Service": "api"}}))
+    (compiled_rule,) = chain.routes[0].match.headers
+    assert isinstance(compiled_rule, HeaderRule)
+    assert compile_regex(compiled_rule.regex)(value.encode()) is holds

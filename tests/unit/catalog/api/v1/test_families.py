@@ -1,6 +1,7 @@
 """Every family declares its paths with a right, and none twice."""
 
 from catalog.api.app import routes
+from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Judge, Right
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
@@ -15,6 +16,7 @@ from tests.fakes.catalog_calls import open_api
 
 FAMILIES = (
     CatalogEndpoints,
+    ChainEndpoints,
     EntryEndpoints,
     HealthEndpoints,
     IdentityEndpoints,
@@ -42,6 +44,7 @@ async def test_only_the_trust_bundle_and_joining_are_open() -> None:
         "/v1/catalog/register",
         "/v1/catalog/deregister",
         "/v1/config",
+        "/v1/discovery-chain/{service}",
         "/v1/config/{kind}",
         "/v1/config/{kind}/{name}",
         "/v1/connect/intentions/exact",
