@@ -14,7 +14,7 @@ from catalog.state.changes import (
 )
 from catalog.state.errors import ConflictError, UnknownSubjectError
 from catalog.state.state import State
-from tests.fakes.state_changes import do, refused
+from tests.fakes.app.state_changes import do, refused
 
 
 def test_config_compare_and_set() -> None:

@@ -7,7 +7,7 @@ from catalog.state.leases import deregister_after_s
 from catalog.state.records import DEFAULT_DEREGISTER_AFTER_S, META_DEREGISTER_AFTER_S, Node, ServiceInstance
 from catalog.state.state import State
 from mesh.model.endpoint import Health
-from tests.fakes.state_changes import do, refused
+from tests.fakes.app.state_changes import do, refused
 
 NODE = Node("n1", "10.0.0.1", meta={"rack": "a"})
 

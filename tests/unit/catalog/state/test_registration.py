@@ -5,7 +5,7 @@ from catalog.state.errors import UnknownSubjectError
 from catalog.state.records import Check, Node, ServiceInstance
 from catalog.state.state import State
 from mesh.model.endpoint import Health
-from tests.fakes.state_changes import do, refused
+from tests.fakes.app.state_changes import do, refused
 
 NODE = Node("n1", "10.0.0.1", meta={"rack": "a"})
 

@@ -7,7 +7,7 @@ from catalog.state.errors import UnknownSubjectError
 from catalog.state.limits import MAX_KEY_BYTES, MAX_VALUE_BYTES
 from catalog.state.records import KeyEntry, Node, Session
 from catalog.state.state import State
-from tests.fakes.state_changes import do, refused
+from tests.fakes.app.state_changes import do, refused
 
 
 def with_sessions(**fields: int) -> State:

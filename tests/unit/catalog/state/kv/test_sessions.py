@@ -29,7 +29,7 @@ from catalog.state.records import (
 )
 from catalog.state.state import State
 from mesh.model.endpoint import Health
-from tests.fakes.state_changes import do, refused
+from tests.fakes.app.state_changes import do, refused
 
 BOUND = Session("s", "n1", node_checks=("serfHealth", "disk"), service_checks=(ServiceCheck("up"),))
 DISK = Check("disk", status=Health.PASSING)

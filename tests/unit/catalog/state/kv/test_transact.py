@@ -18,7 +18,7 @@ from catalog.state.limits import MAX_OPERATIONS
 from catalog.state.records import Check, KeyEntry, Node, ServiceInstance, Session
 from catalog.state.state import State
 from mesh.model.endpoint import Health
-from tests.fakes.state_changes import do
+from tests.fakes.app.state_changes import do
 
 
 def scene() -> State:
