@@ -87,6 +87,9 @@ class Leases:
             await self._submit_all([LeaseExpired(node) for node in due])
         finally:
             late = self._deadlines.end_lapsing()
+        for node in due:
+            if self._state.lease(node) is None:  # a restore took it away unheard
+                self._deadlines.drop(node)
         await self._submit_all([LeaseRestored(node) for node in late])
 
     async def _submit_all(self, changes: list[Single]) -> None:

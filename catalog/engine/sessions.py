@@ -86,3 +86,6 @@ class Sessions:
                 await self._submit(Batch(tuple(DestroySession(one) for one in due[start : start + MAX_BATCH])))
         finally:
             self._ending = frozenset()
+        for session_id in due:
+            if self._state.session(session_id) is None:  # also one that a restore took away unheard
+                self._deadlines.drop(session_id)

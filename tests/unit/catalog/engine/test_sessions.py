@@ -7,6 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from catalog.engine import Catalog
 from catalog.state.changes import CreateSession, DestroySession, PutKey
 from catalog.state.records import Session
+from catalog.state.state import State
 from catalog.store.memory import Memory, MemoryStore
 from tests.fakes.engine import GatedStore, running, web
 
@@ -129,3 +130,16 @@ async def test_a_thousand_sessions_end_together_in_few_commits(autojump_clock: M
         await trio.sleep(20.5)
         assert catalog.state.sessions() == []
         assert len(store.commits) - commits <= 10
+
+
+async def test_what_a_restore_took_away_is_not_ended_for_ever(autojump_clock: MockClock) -> None:
+    """Neither its session nor its lease, whose ends would change nothing: the engine sleeps again."""
+    del autojump_clock
+    async with running(MemoryStore()) as catalog:
+        await catalog.submit(web(lease_ttl_s=10))
+        await catalog.submit(CreateSession(Session("s", "n0", ttl="10s", ttl_s=10.0)))
+        await catalog.restore(State().encode())
+        with trio.fail_after(1000):
+            await trio.sleep(500)
+        await wait_all_tasks_blocked()
+        assert (catalog.state.nodes(), catalog.state.sessions()) == ([], [])
