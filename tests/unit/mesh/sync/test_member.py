@@ -116,7 +116,9 @@ async def test_the_agent_may_come_later(tmp_path: Path, caplog: pytest.LogCaptur
         async def come() -> None:
             await trio.sleep(0.15)
             async with agent(path, catalog):
-                await trio.sleep(0.15)
+                with trio.fail_after(10):
+                    while "no certificate for" not in caplog.text:
+                        await trio.sleep(0.01)
                 catalog.leaf_status = 200
                 await done.wait()
 
