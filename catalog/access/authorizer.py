@@ -91,6 +91,8 @@ NOTHING = Nothing()
 
 def refusal_text(authorizer: Authorizer, resource: Resource, name: str, access: Access) -> str:
     """Why not, in Consul's words, so that its clients' tests and operators recognise it."""
-    who = f"token with AccessorID '{authorizer.accessor}'" if authorizer.accessor else str(authorizer)
+    who = str(authorizer)
+    if authorizer.accessor and who != "anonymous token":  # what Consul calls those who show none
+        who = f"token with AccessorID '{authorizer.accessor}'"
     aim = f' on "{name[:120]}"' if name else ""
     return f"Permission denied: {who} lacks permission '{resource}:{access}'{aim}"

@@ -16,6 +16,7 @@ class CallerKind(enum.StrEnum):
     SERVICE = "service"
     GATEWAY = "gateway"
     SERVER = "server"
+    TOKEN = "token"  # noqa: S105 - a kind
     ANONYMOUS = "anonymous"
 
 
@@ -40,7 +41,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """One caller. `name` is the node, the service or the gateway's network; `grant` is a node's."""
+    """One caller. `name` is the node, the service, the gateway's network or the token's accessor; `grant` is a node's."""
 
     kind: CallerKind
     name: str = ""

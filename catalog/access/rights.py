@@ -80,8 +80,10 @@ _TABLE: Mapping[CallerKind, Mapping[Verb, _Rule]] = {
     CallerKind.SERVICE: {Verb.READ: _roots_only, Verb.SYNC: _service_resource},
     CallerKind.GATEWAY: {Verb.READ: _roots_only, Verb.SYNC: _gateway_resource},
     CallerKind.SERVER: {Verb.READ: _always, Verb.SYNC: _always},
+    CallerKind.TOKEN: {Verb.READ: _always},
     CallerKind.ANONYMOUS: {Verb.READ: _always},
 }
+"""What tokens (and those without one) may is their policies' to say; that they may read means that lists are filtered."""
 
 
 def may(caller: Caller, verb: Verb, what: str = "") -> Verdict:
@@ -96,29 +98,67 @@ def may(caller: Caller, verb: Verb, what: str = "") -> Verdict:
     return Verdict(allowed=False, reason=f"Permission denied: {caller} may not {verb}{aim}")
 
 
+_SYNCED: Mapping[str, Resource] = {
+    "chain": Resource.SERVICE,
+    "endpoints": Resource.SERVICE,
+    "exports": Resource.SERVICE,
+    "intentions": Resource.INTENTION,
+}
+
+
+def needed(verb: Verb, what: str) -> tuple[Resource, str, Access]:
+    """What a verb asks of a token, in the words of Consul's rules."""
+    match verb:
+        case Verb.REGISTER | Verb.RENEW:
+            return Resource.NODE, what, Access.WRITE
+        case Verb.WRITE_INTENTION:
+            return Resource.INTENTION, what, Access.WRITE
+        case Verb.TOKENS:
+            return Resource.ACL, "", Access.WRITE
+        case Verb.SYNC:
+            kind, _, name = what.partition("/")
+            return (_SYNCED[kind], name, Access.READ) if kind in _SYNCED else (Resource.MESH, "", Access.READ)
+        case _:
+            return Resource.OPERATOR, "", Access.WRITE
+
+
 _PUBLIC = frozenset({Resource.INTENTION, Resource.MESH, Resource.NODE, Resource.SERVICE})
+_OWN = frozenset({Resource.AGENT, Resource.NODE, Resource.SESSION})
 
 
-class _Reader:
-    """Reads what describes the mesh, as the table above says of its caller; writes nothing, and no key, session or token."""
+class _Member:
+    """The rights of a certificate: reads what describes the mesh, as the table above says; a node writes what is its own.
+
+    Its own are its agent, itself, sessions on it, and the services of its grant; no key, token, event or query.
+    """
 
     accessor = ""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self._is_node = caller.kind is CallerKind.NODE
 
-    def allows(self, resource: Resource, name: str, access: Access) -> bool:  # noqa: ARG002 - all names alike
+    def allows(self, resource: Resource, name: str, access: Access) -> bool:
+        if access is not Access.WRITE and resource in _PUBLIC:
+            return True
+        if not self._is_node or not name:
+            return False
+        if resource in _OWN:
+            return name == self._caller.name
+        grant = self._caller.grant
+        return resource is Resource.SERVICE and (grant.any_service or grant.allows_service(name))
+
+    def allows_all(self, resource: Resource, prefix: str, access: Access) -> bool:  # noqa: ARG002 - all names alike
         return resource in _PUBLIC and access is not Access.WRITE
-
-    def allows_all(self, resource: Resource, prefix: str, access: Access) -> bool:
-        return self.allows(resource, prefix, access)
 
     def __str__(self) -> str:
         return str(self._caller)
 
 
 def authorizer_of(caller: Caller) -> Authorizer:
-    """The rights of a caller that is known by its certificate, or not at all."""
+    """The rights of a caller that is known by its certificate; of others none, for theirs are their tokens'."""
     if caller.kind is CallerKind.OPERATOR:
         return EVERYTHING
-    return _Reader(caller) if Verb.READ in _TABLE[caller.kind] and may(caller, Verb.READ, "catalog") else NOTHING
+    if caller.kind in {CallerKind.TOKEN, CallerKind.ANONYMOUS}:
+        return NOTHING
+    return _Member(caller) if Verb.READ in _TABLE[caller.kind] and may(caller, Verb.READ, "catalog") else NOTHING

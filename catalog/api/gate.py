@@ -9,13 +9,18 @@ from collections.abc import Callable
 
 import msgspec
 
-from catalog.access.authorizer import Authorizer
+from catalog.access.acl.live import LiveAuthorizer
+from catalog.access.acl.model import ANONYMOUS_ID, ANONYMOUS_SECRET
+from catalog.access.acl.resolver import Resolver, UnknownTokenError
+from catalog.access.acl.settings import OFF, ON, AclSettings
+from catalog.access.authorizer import EVERYTHING, Authorizer, refusal_text
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
-from catalog.access.rights import Verb, authorizer_of, may
+from catalog.access.rights import Verb, authorizer_of, may, needed
 from catalog.access.tokens import GRANT_TABLE, OPERATOR_KEY, OPERATOR_TABLE, is_operator_token, read_grant
-from catalog.api.http.connection import connection_of
+from catalog.api.http.connection import Connection, connection_of
 from catalog.api.http.disconnect import Scope
 from catalog.api.http.errors import PermissionDeniedError
+from catalog.state.index import Topic
 from catalog.state.state import State
 from mesh.identity.peer import PeerRefusedError, check_peer
 from mesh.model.snapshot import Roots
@@ -50,8 +55,8 @@ OPERATE = Right(Verb.OPERATE)
 class Gate:
     """The gate in front of every endpoint of one catalog.
 
-    `everyone_operates` is dev mode, for a server on loopback alone. `roots` gives the trust bundle of now, `epoch`
-    seconds since 1970.
+    `everyone_operates` is dev mode without access control, for a server on loopback alone; `acl` is what the operator set
+    about it. `roots` gives the trust bundle of now, `epoch` seconds since 1970.
     """
 
     def __init__(
@@ -62,13 +67,21 @@ class Gate:
         epoch: Callable[[], float],
         *,
         everyone_operates: bool = False,
+        acl: AclSettings | None = None,
     ) -> None:
         self.datacenter = datacenter
-        self.default_policy = "allow" if everyone_operates else "deny"
+        self.acl = acl or (OFF if everyone_operates else ON)
+        self.default_policy = self.acl.default_policy if self.acl.enabled else "allow"
+        self.resolver = Resolver(state, datacenter, self.acl, epoch)
         self._state = state
         self._roots = roots
         self._epoch = epoch
-        self._everyone_operates = everyone_operates
+        self._everyone_operates = everyone_operates and not self.acl.enabled
+        self._default_secret = self.acl.default
+
+    def use_default_token(self, secret: str) -> None:
+        """From now on, calls on the plain port that carry no token count as made with this one (empty: with none)."""
+        self._default_secret = secret
 
     def caller(self, scope: Scope, token: str) -> Caller | None:
         """The caller of a request; None for one who showed no certificate where one is asked for.
@@ -76,30 +89,68 @@ class Gate:
         Raises:
             PermissionDeniedError: the token is not one of ours, or the certificate is not acceptable any more.
         """
-        if self._everyone_operates:
-            return OPERATOR
         connection = connection_of(scope)
-        if not connection.loopback and connection.certificate is None:
+        if self._everyone_operates or (connection.own_process and not token):
+            return OPERATOR
+        if not connection.loopback and not connection.own_process and connection.certificate is None:
             return None
-        caller = ANONYMOUS
+        caller = ANONYMOUS if self.acl.enabled else OPERATOR
         if connection.certificate is not None:
-            try:
-                identity = check_peer(connection.certificate, self._roots(), self._epoch())
-            except PeerRefusedError as error:
-                raise PermissionDeniedError(f"Permission denied: {error.reason}") from error
-            grant = read_grant(self._state.record(GRANT_TABLE, identity.name))
-            caller = caller_of(identity, grant)
-            if caller.grant.withdrawn:
-                raise PermissionDeniedError(f"Permission denied: {caller} was withdrawn: join it anew with a new token")
-        if token:
-            if not is_operator_token(token, self._state.record(OPERATOR_TABLE, OPERATOR_KEY)):
-                raise PermissionDeniedError("ACL not found")  # Consul's words for a token that it does not know
-            caller = OPERATOR
+            caller = self._member(connection)
+        elif self.acl.enabled:
+            token = token or self._default_secret
+        return self._bearer(token, caller) if token else caller
+
+    def _member(self, connection: Connection) -> Caller:
+        """The caller that a connection's certificate proves, now."""
+        assert connection.certificate is not None
+        try:
+            identity = check_peer(connection.certificate, self._roots(), self._epoch())
+        except PeerRefusedError as error:
+            raise PermissionDeniedError(f"Permission denied: {error.reason}") from error
+        grant = read_grant(self._state.record(GRANT_TABLE, identity.name))
+        caller = caller_of(identity, grant)
+        if caller.grant.withdrawn:
+            raise PermissionDeniedError(f"Permission denied: {caller} was withdrawn: join it anew with a new token")
         return caller
 
-    def authorizer(self, caller: Caller) -> Authorizer:
-        """What the endpoints ask of a caller's rights."""
-        return authorizer_of(caller)
+    def _bearer(self, token: str, caller: Caller) -> Caller:
+        """Who holds a token; while access control is off, tokens other than the operator's say nothing."""
+        if is_operator_token(token, self._state.record(OPERATOR_TABLE, OPERATOR_KEY)):
+            return OPERATOR
+        if not self.acl.enabled:
+            return caller
+        if token == ANONYMOUS_SECRET:
+            return ANONYMOUS
+        try:
+            return Caller(CallerKind.TOKEN, self.resolver.token_of(token).accessor)
+        except UnknownTokenError as error:
+            raise PermissionDeniedError(str(error)) from error
+
+    def authorizer(self, caller: Caller, scope: Scope | None = None) -> Authorizer:
+        """What the endpoints ask of a caller's rights, for as long as the call lasts: every question is answered as of now.
+
+        Raises:
+            PermissionDeniedError: its token is gone, or its certificate is not acceptable any more.
+        """
+        if caller.kind is CallerKind.OPERATOR or (caller.kind is CallerKind.ANONYMOUS and not self.acl.enabled):
+            return EVERYTHING
+        if caller.kind in {CallerKind.TOKEN, CallerKind.ANONYMOUS}:
+            accessor = caller.name or ANONYMOUS_ID
+            return LiveAuthorizer(self._state, lambda: self._token_rights(accessor), self._epoch)
+        connection = connection_of(scope or {})
+        return LiveAuthorizer(self._state, lambda: self._member_rights(caller, connection), self._epoch)
+
+    def _token_rights(self, accessor: str) -> tuple[Authorizer, float, tuple[Topic, ...]]:
+        try:
+            resolved = self.resolver.resolve(accessor)
+        except UnknownTokenError as error:
+            raise PermissionDeniedError(str(error)) from error
+        return resolved.permissions, resolved.until_s, resolved.topics
+
+    def _member_rights(self, caller: Caller, connection: Connection) -> tuple[Authorizer, float, tuple[Topic, ...]]:
+        now = self._member(connection) if connection.certificate is not None else caller
+        return authorizer_of(now), 0.0, ()
 
     def admit(self, caller: Caller | None, right: Right) -> Caller:
         """Let a caller through to a method's handler, or refuse it.
@@ -118,11 +169,17 @@ class Gate:
         return caller
 
     def check(self, caller: Caller, verb: Verb, what: str = "") -> None:
-        """Ask the table of rights.
+        """Ask the table of rights; of one with a token, what its policies say.
 
         Raises:
             PermissionDeniedError: it says no.
         """
         verdict = may(caller, verb, what)
-        if not verdict:
+        if verdict:
+            return
+        if caller.kind not in {CallerKind.TOKEN, CallerKind.ANONYMOUS}:
             raise PermissionDeniedError(verdict.reason)
+        authorizer = self.authorizer(caller)
+        resource, name, access = needed(verb, what)
+        if not authorizer.allows(resource, name, access):
+            raise PermissionDeniedError(refusal_text(authorizer, resource, name, access))

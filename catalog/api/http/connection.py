@@ -17,17 +17,19 @@ STATE_KEY = "linkspan.connection"
 class Connection(msgspec.Struct, frozen=True):
     """`loopback`: by the plain port or a local socket. `certificate`: the client's, verified, as `ssl` decodes it.
 
-    `hosts`: the names that its requests may call us by; None: any.
+    `hosts`: the names that its requests may call us by; None: any. `own_process`: no connection at all, but a call from
+    within this process: without a token it is the operator's.
     """
 
     loopback: bool = False
     certificate: Mapping[str, Any] | None = None
     hosts: HostRule | None = None
+    own_process: bool = False
 
     @property
     def is_strangers(self) -> bool:
         """Whether nothing is known of who is at the other end: neither a certificate nor that it is on this machine."""
-        return not self.loopback and self.certificate is None
+        return not self.loopback and not self.own_process and self.certificate is None
 
 
 UNKNOWN = Connection()

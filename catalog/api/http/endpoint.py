@@ -91,7 +91,7 @@ class Endpoint:
             body=body,
             caller=caller,
             peer=client[0] if client else "",
-            authorizer=self._gate.authorizer(caller),
+            authorizer=self._gate.authorizer(caller, scope),
         )
         return await method.handler(call)
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind
-from catalog.access.rights import Verb, may
+from catalog.access.authorizer import NOTHING, Access, Resource
+from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, Grant
+from catalog.access.rights import Verb, authorizer_of, may, needed
 
 NODE = Caller(CallerKind.NODE, "n1")
 WEB = Caller(CallerKind.SERVICE, "web")
@@ -86,3 +87,52 @@ def test_every_kind_has_a_line() -> None:
     """No kind of caller can fall out of the table."""
     for kind in CallerKind:
         may(Caller(kind), Verb.READ)
+
+
+def test_a_nodes_certificate_in_the_words_of_rules() -> None:
+    """It reads what describes the mesh, writes itself and what it was granted; no key, token, event or query."""
+    node = authorizer_of(Caller(CallerKind.NODE, "n1", Grant(("web",))))
+    for resource in (Resource.NODE, Resource.SERVICE, Resource.INTENTION, Resource.MESH):
+        assert node.allows(resource, "any", Access.READ)
+        assert node.allows_all(resource, "", Access.READ)
+        assert not node.allows_all(resource, "", Access.WRITE)
+    for resource, name, allowed in (
+        (Resource.NODE, "n1", True),
+        (Resource.NODE, "n2", False),
+        (Resource.SESSION, "n1", True),
+        (Resource.AGENT, "n2", False),
+        (Resource.SERVICE, "web", True),
+        (Resource.SERVICE, "db", False),
+        (Resource.INTENTION, "web", False),
+        (Resource.KEY, "n1", False),
+        (Resource.ACL, "", False),
+        (Resource.OPERATOR, "", False),
+    ):
+        assert node.allows(resource, name, Access.WRITE) is allowed
+    assert not node.allows(Resource.KEY, "x", Access.READ)
+
+
+def test_what_else_a_caller_is() -> None:
+    assert authorizer_of(WEB) is NOTHING
+    assert authorizer_of(ANONYMOUS) is NOTHING
+    assert authorizer_of(Caller(CallerKind.TOKEN, "a")) is NOTHING
+    assert authorizer_of(SERVER).allows(Resource.SERVICE, "web", Access.READ)
+    assert not authorizer_of(SERVER).allows(Resource.NODE, "", Access.WRITE)
+
+
+@pytest.mark.parametrize(
+    ("verb", "what", "needs"),
+    [
+        (Verb.REGISTER, "n1", (Resource.NODE, "n1", Access.WRITE)),
+        (Verb.RENEW, "n1", (Resource.NODE, "n1", Access.WRITE)),
+        (Verb.WRITE_INTENTION, "web", (Resource.INTENTION, "web", Access.WRITE)),
+        (Verb.TOKENS, "", (Resource.ACL, "", Access.WRITE)),
+        (Verb.OPERATE, "", (Resource.OPERATOR, "", Access.WRITE)),
+        (Verb.WRITE_CONFIG, "", (Resource.OPERATOR, "", Access.WRITE)),
+        (Verb.SYNC, "chain/web", (Resource.SERVICE, "web", Access.READ)),
+        (Verb.SYNC, "intentions/web", (Resource.INTENTION, "web", Access.READ)),
+        (Verb.SYNC, "mesh", (Resource.MESH, "", Access.READ)),
+    ],
+)
+def test_what_a_verb_asks_of_a_token(verb: Verb, what: str, needs: tuple[Resource, str, Access]) -> None:
+    assert needed(verb, what) == needs

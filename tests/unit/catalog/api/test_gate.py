@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
+from catalog.access.acl.model import MANAGEMENT_ID, SECRETS, TOKENS, Rights, Token, secret_hash, write_kept
+from catalog.access.acl.settings import OFF, AclSettings
+from catalog.access.authorizer import EVERYTHING, Access, Resource
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, Grant
 from catalog.access.rights import Verb
 from catalog.access.tokens import SECRET_BYTES, grant_change, make_operator_token
 from catalog.api.gate import IN_HANDLER, OPEN, OPERATE, Gate, reading
 from catalog.api.http.connection import STATE_KEY, Connection
 from catalog.api.http.errors import PermissionDeniedError
-from catalog.state.changes import AnyChange
+from catalog.state.changes import AnyChange, Batch, DeleteRecord, PutRecord
 from catalog.state.state import State
 from mesh.model.snapshot import Root, Roots
 
@@ -31,12 +34,12 @@ def member(*uris: str, **fields: str) -> dict[str, Any]:
 NODE = "spiffe://test.consul/agent/client/dc/dc1/id/vm1"
 
 
-def gate(*changes: AnyChange, revoked: tuple[str, ...] = (), dev: bool = False) -> Gate:
+def gate(*changes: AnyChange, revoked: tuple[str, ...] = (), dev: bool = False, acl: AclSettings | None = None) -> Gate:
     state = State()
     for change in changes:
         state.apply(change, state.index + 1, time.time())
     roots = Roots("test.consul", 1, (Root("r", "pem"),), revoked)
-    return Gate("dc1", state, lambda: roots, time.time, everyone_operates=dev)
+    return Gate("dc1", state, lambda: roots, time.time, everyone_operates=dev, acl=acl)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_loopback_callers_are_anonymous_or_the_operator() -> None:
 def test_the_table_judges_what_it_is_asked() -> None:
     guard = gate()
     assert guard.admit(ANONYMOUS, reading("catalog")) == ANONYMOUS
-    with pytest.raises(PermissionDeniedError, match="anonymous may not operate"):
+    with pytest.raises(PermissionDeniedError, match="anonymous token lacks permission 'operator:write'"):
         guard.admit(ANONYMOUS, OPERATE)
     assert guard.admit(ANONYMOUS, IN_HANDLER) == ANONYMOUS
     with pytest.raises(PermissionDeniedError, match="may not register under 'vm2'"):
@@ -107,3 +110,87 @@ def test_in_dev_mode_everyone_operates() -> None:
     guard = gate(dev=True)
     assert guard.caller({}, "whatever") == OPERATOR
     assert (guard.default_policy, gate().default_policy) == ("allow", "deny")
+
+
+MANAGER = Token("aaaa", secret_hash("s3cret"), rights=Rights((MANAGEMENT_ID,)), expires_s=time.time() + 1000)
+
+
+def kept(token: Token) -> Batch:
+    return Batch(
+        (
+            PutRecord(TOKENS, token.accessor, write_kept(token)),
+            PutRecord(SECRETS, token.secret_sha256, token.accessor.encode()),
+        )
+    )
+
+
+def test_a_token_is_a_caller_with_the_rights_of_its_policies() -> None:
+    """Also from a member of the mesh: whoever shows a token has its rights, and no others."""
+    guard = gate(kept(MANAGER))
+    for state in (LOOPBACK, member(NODE)):
+        caller = guard.caller({"state": state}, "s3cret")
+        assert caller == Caller(CallerKind.TOKEN, "aaaa")
+        assert guard.authorizer(caller).allows(Resource.ACL, "", Access.WRITE)
+        assert guard.authorizer(caller).accessor == "aaaa"
+        guard.check(caller, Verb.OPERATE)
+    with pytest.raises(PermissionDeniedError, match="ACL not found"):
+        guard.caller({"state": LOOPBACK}, "aaaa")
+
+
+def test_the_anonymous_secret_is_no_token() -> None:
+    assert gate().caller({"state": LOOPBACK}, "anonymous") == ANONYMOUS
+    assert not gate().authorizer(ANONYMOUS).allows(Resource.SERVICE, "web", Access.READ)
+
+
+def test_rights_are_of_now() -> None:
+    """A token that is deleted while a call is parked has none; nor has a certificate that was revoked."""
+    state = State()
+    roots = [Roots("test.consul", 1, (Root("r", "pem"),), ())]
+    guard = Gate("dc1", state, lambda: roots[0], time.time)
+    state.apply(kept(MANAGER), 2, time.time())
+    token = guard.authorizer(Caller(CallerKind.TOKEN, "aaaa"))
+    scope = {"state": member(NODE)}
+    caller = guard.caller(scope, "")
+    assert caller is not None
+    node = guard.authorizer(caller, scope)
+    assert token.allows(Resource.KEY, "x", Access.WRITE)
+    assert node.allows(Resource.NODE, "vm1", Access.WRITE)
+    assert not node.allows(Resource.NODE, "vm2", Access.WRITE)
+    state.apply(DeleteRecord(TOKENS, "aaaa"), 3, time.time())
+    roots[0] = Roots("test.consul", 2, (Root("r", "pem"),), ("0a",))
+    with pytest.raises(PermissionDeniedError, match="ACL not found"):
+        token.allows(Resource.KEY, "x", Access.WRITE)
+    with pytest.raises(PermissionDeniedError, match="revoked"):
+        node.allows(Resource.NODE, "vm1", Access.WRITE)
+
+
+def test_without_access_control_loopback_operates_and_the_mesh_port_still_asks_for_a_certificate() -> None:
+    guard = gate(acl=OFF)
+    assert guard.caller({"state": LOOPBACK}, "") == OPERATOR
+    assert guard.caller({"state": LOOPBACK}, "whatever") == OPERATOR
+    assert guard.caller({"state": {}}, "") is None
+    assert guard.caller({"state": member(NODE)}, "whatever") == Caller(CallerKind.NODE, "vm1")
+    assert guard.authorizer(ANONYMOUS) is EVERYTHING
+    assert guard.default_policy == "allow"
+
+
+def test_calls_from_within_are_the_operators_unless_they_carry_a_token() -> None:
+    guard = gate(kept(MANAGER))
+    inside = {"state": {STATE_KEY: Connection(own_process=True)}}
+    assert guard.caller(inside, "") == OPERATOR
+    assert guard.caller(inside, "s3cret") == Caller(CallerKind.TOKEN, "aaaa")
+    assert guard.caller(inside, "anonymous") == ANONYMOUS
+
+
+def test_a_default_token_counts_where_none_is_shown() -> None:
+    """On the plain port alone: a member of the mesh is known by its certificate."""
+    guard = gate(kept(MANAGER), acl=AclSettings(default="s3cret"))
+    assert guard.caller({"state": LOOPBACK}, "") == Caller(CallerKind.TOKEN, "aaaa")
+    assert guard.caller({"state": LOOPBACK}, "anonymous") == ANONYMOUS
+    assert guard.caller({"state": member(NODE)}, "") == Caller(CallerKind.NODE, "vm1")
+    guard.use_default_token("")
+    assert guard.caller({"state": LOOPBACK}, "") == ANONYMOUS
+
+
+def test_settings_that_turn_access_control_on_beat_dev_mode() -> None:
+    assert gate(dev=True, acl=AclSettings()).caller({"state": LOOPBACK}, "") == ANONYMOUS
