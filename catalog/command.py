@@ -35,6 +35,20 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 @click.option(
     "--mesh", default="0.0.0.0:8502", show_default=True, help="Mutual TLS port for agents, proxies and joins."
 )
+@click.option(
+    "--dns",
+    default=None,
+    metavar="ADDRESS:PORT",
+    help="Serve DNS there, UDP and TCP; 'off' for none.  [default: 127.0.0.1:8600, a free port if --http has port 0]",
+)
+@click.option("--dns-domain", default="consul", show_default=True, help="The domain that DNS answers for.")
+@click.option(
+    "--recursor",
+    "recursors",
+    multiple=True,
+    metavar="IP[:PORT]",
+    help="A DNS server to ask for all other names. Repeatable: asked in order.",
+)
 @click.option("--node", default=None, help="Name of this node in the catalog.  [default: the host's name]")
 @click.option("--advertise", default="127.0.0.1", show_default=True, help="Address of this node in the catalog.")
 @click.option("--max-connections-per-address", default=2000, show_default=True, type=click.IntRange(min=1))
@@ -95,6 +109,8 @@ def settings_of(flags: dict[str, Any]) -> Any:
     from catalog.access.kubernetes import Cluster
     from catalog.api.http.serve import DEFAULT_LIMITS
     from catalog.compile.entries.duration import parse_duration
+    from catalog.dns.answer.settings import DnsSettings
+    from catalog.server.dns import check_dns, dns_address
     from catalog.server.settings import KubernetesAccess, Settings
     from mesh.model.names import check_label, check_node, check_trust_domain
 
@@ -130,6 +146,10 @@ def settings_of(flags: dict[str, Any]) -> Any:
         publish_roots=flags["publish_roots"],
         allowed_hosts=flags["allowed_hosts"],
         leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
+        dns=dns_address(flags["dns"], flags["http"]),
+        dns_settings=check_dns(
+            DnsSettings(domain=flags["dns_domain"], datacenter=flags["datacenter"], recursors=tuple(flags["recursors"]))
+        ),
     )
 
 
@@ -159,8 +179,9 @@ async def _run(settings: Any) -> None:
 
             running = await nursery.start(serve)
             plain = f"http://{running.http} and " if running.http else ""
+            dns = f", DNS on {running.dns}" if running.dns else ""
             click.echo(
-                f"linkspan catalog: serving {plain}mesh port {running.mesh}; trust domain {running.api.authority.trust_domain}"
+                f"linkspan catalog: serving {plain}mesh port {running.mesh}{dns}; trust domain {running.api.authority.trust_domain}"
             )
             click.echo(f"linkspan catalog: the operator's token is in {settings.data_dir / OPERATOR_FILE}")
             nursery.start_soon(notifier.watch)

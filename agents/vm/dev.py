@@ -27,18 +27,20 @@ from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.serve import ListenError, listen_unix
 from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
+from catalog.dns.serve.listen import DnsListener, listen_dns
 from catalog.server.config.read import Loaded, load, setting_keys
 from mesh.wire.http1.host import host_rule
 
 log = logging.getLogger("linkspan.dev")
 
 LOOPBACK = "127.0.0.1"
+NO_PORT = -1
 
 ListenerT = TypeVar("ListenerT")
 
 
 class DevSettings(msgspec.Struct, frozen=True):
-    """One dev process. Port 0 picks a free one; `data_dir` None keeps nothing; `socket` None serves none.
+    """One dev process. Port 0 picks a free one, `dns_port` -1 serves no DNS; `data_dir` None keeps nothing; `socket` None serves none.
 
     `loaded` is what the files of `config_dir` said; `enable_local_script_checks` is for scripts in files alone.
     """
@@ -55,6 +57,7 @@ class DevSettings(msgspec.Struct, frozen=True):
     enable_local_script_checks: bool = False
     allowed_hosts: tuple[str, ...] = ()
     loaded: Loaded = Loaded()
+    dns_port: int = NO_PORT
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -63,6 +66,7 @@ class Running(msgspec.Struct, frozen=True):
     http: str
     mesh: str
     reload: Reloader
+    dns: str = ""
 
 
 async def run_dev(
@@ -87,6 +91,7 @@ async def run_dev(
         listen_api = partial(listen_plain, hosts=host_rule(settings.allowed_hosts))
         plain = _listening(stack, listen_api, settings.http_port, "--http-port")
         mesh_socket = _listening(stack, listen, settings.mesh_port, "--mesh-port")
+        dns = _listening(stack, listen_dns, settings.dns_port, "--dns-port") if settings.dns_port != NO_PORT else None
         listeners = [plain] + ([Listener(stack.enter_context(_unix(settings.socket)))] if settings.socket else [])
         folder = settings.data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="linkspan-dev-")))
         engine = await Catalog.open(await _store(settings.data_dir, stack))
@@ -106,8 +111,21 @@ async def run_dev(
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 await core.entropy.wait_told(1.0)
-                task_status.started(Running(plain.address, listeners[-1].address, reload))
+                where = await _serve_dns(settings, dns, engine, nursery)
+                task_status.started(Running(plain.address, listeners[-1].address, reload, where))
             nursery.cancel_scope.cancel()
+
+
+async def _serve_dns(settings: DevSettings, listener: DnsListener | None, engine: Any, nursery: trio.Nursery) -> str:
+    """Answer names from the engine's state; where."""
+    from catalog.access.authorizer import EVERYTHING
+    from catalog.server.dns import dns_settings, serve_state
+
+    if listener is None:
+        return ""
+    names = dns_settings(settings.loaded.config, settings.datacenter)
+    await nursery.start(serve_state(names, engine, lambda: EVERYTHING).run, listener)
+    return listener.address
 
 
 def _listening(stack: AsyncExitStack, listen: Callable[[str], ListenerT], port: int, flag: str) -> ListenerT:
@@ -232,6 +250,11 @@ class AppCall:
     help="A name that the API answers to, beside localhost and loopback addresses. Repeatable.",
 )
 @click.option("--mesh-port", default=8502, show_default=True, help="Mutual TLS for proxies, on 127.0.0.1.")
+@click.option(
+    "--dns-port",
+    type=click.IntRange(-1, 65535),
+    help="DNS on 127.0.0.1, -1 for none.  [default: 8600, a free port if --http-port is 0]",
+)
 @click.option("--node", default=socket.gethostname, show_default="this host's name", help="The node's name.")
 @click.option("--network", default="default", show_default=True, help="The network of services registered here.")
 @click.option("--datacenter", default="dc1", show_default=True)
@@ -273,6 +296,8 @@ def settings_of(flags: dict[str, Any], given: set[str]) -> tuple[DevSettings, st
     loaded = load(flags["config_dir"]) if flags["config_dir"] else Loaded()
     chosen = overlay(flags, given, loaded.config)
     level = str(chosen.pop("log_level"))
+    if chosen["dns_port"] is None:
+        chosen["dns_port"] = 8600 if chosen["http_port"] else 0
     local_scripts = bool(loaded.config.enable_local_script_checks)
     return (
         DevSettings(
@@ -312,6 +337,8 @@ class _Announcement(trio.TaskStatus[Running]):
         assert value is not None
         self.running = value
         click.echo(f"linkspan dev: node {self._settings.node}, API on http://{value.http}, mesh port {value.mesh}")
+        if value.dns:
+            click.echo(f"linkspan dev: DNS on {value.dns}")
         if self._settings.socket:
             click.echo(f"linkspan dev: proxies on unix:{self._settings.socket}")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from catalog.access.callers import ANONYMOUS
 from catalog.access.tokens import OPERATOR_KEY, OPERATOR_TABLE, SECRET_BYTES, make_operator_token
 from catalog.api.api import SERVER_PORT, Api
 from catalog.api.app import application, routes
@@ -22,8 +23,10 @@ from catalog.api.http.serve import Listener, Server, listen, listen_plain
 from catalog.api.token_review import KubernetesJoin
 from catalog.authority.authority import Authority
 from catalog.authority.root_file import ROOT_FILE, AuthorityFileError
+from catalog.dns.serve.listen import listen_dns
 from catalog.engine import Catalog
 from catalog.server.certificate import ServerCertificate
+from catalog.server.dns import serve_state
 from catalog.server.kubernetes import RETRY_S, KubernetesApi, PublishError
 from catalog.server.settings import OPERATOR_FILE, STORE_FILE, Settings
 from catalog.state.changes import Register
@@ -39,12 +42,13 @@ PUBLISH_EVERY_S = 600.0
 
 
 class Running(msgspec.Struct, frozen=True):
-    """Where a started catalog listens (`http` empty: no plain port), and its parts."""
+    """Where a started catalog listens (`http` empty: no plain port, `dns` empty: no DNS), and its parts."""
 
     http: str
     mesh: str
     api: Api
     server: Server
+    dns: str = ""
 
 
 async def run_catalog(
@@ -75,6 +79,7 @@ async def _run(
         )
         mesh_socket = listen(settings.mesh, backlog=settings.limits.backlog)
         stack.callback(mesh_socket.close)
+        dns = stack.enter_context(listen_dns(settings.dns)) if settings.dns else None
         make_private_directory(settings.data_dir)
         store = await open_sqlite(settings.data_dir / STORE_FILE)
         stack.push_async_callback(store.close)
@@ -92,14 +97,25 @@ async def _run(
             shared = engine.state.lease(settings.node) is not None
             await engine.submit(own_registration(settings.node, settings.address, settings.datacenter, shared=shared))
             join = KubernetesJoin(settings.cluster, kubernetes) if kubernetes and settings.cluster else None
-            api = Api(engine, authority, address=settings.address, node=settings.node, kubernetes=join, epoch=epoch)
+            api = Api(
+                engine,
+                authority,
+                address=settings.address,
+                node=settings.node,
+                kubernetes=join,
+                epoch=epoch,
+                acl=settings.acl,
+            )
             certificate = ServerCertificate(authority, api.roots, epoch)
             nursery.start_soon(certificate.keep_fresh)
             if kubernetes and settings.publish_roots:
                 nursery.start_soon(_publish_roots, kubernetes, settings.publish_roots, api)
             mesh = Listener(mesh_socket, certificate.context)
             server = Server(application(routes(api)), [plain, mesh] if plain else [mesh], settings.limits)
-            running = Running(plain.address if plain else "", mesh.address, api, server)
+            running = Running(plain.address if plain else "", mesh.address, api, server, dns.address if dns else "")
+            if dns is not None:
+                answers = serve_state(settings.dns_settings, engine, lambda: api.gate.authorizer(ANONYMOUS))
+                await nursery.start(answers.run, dns)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 task_status.started(running)

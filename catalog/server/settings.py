@@ -4,13 +4,16 @@ from pathlib import Path
 
 import msgspec
 
+from catalog.access.acl.settings import ON, AclSettings
 from catalog.access.kubernetes import Cluster
 from catalog.api.http.serve import DEFAULT_LIMITS, Limits
 from catalog.authority.rules import LEAF_TTL_S
+from catalog.dns.answer.settings import DnsSettings
 
 DEFAULT_HTTP = "127.0.0.1:8500"
 DEFAULT_MESH = "0.0.0.0:8502"
 DEFAULT_DATACENTER = "dc1"
+DEFAULT_DNS = "127.0.0.1:8600"
 OPERATOR_FILE = "operator.token"
 STORE_FILE = "catalog.db"
 
@@ -24,7 +27,7 @@ class KubernetesAccess(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """One catalog. `http` empty: no plain port. `trust_domain` None: the one the data holds, or a new one.
+    """One catalog. `http` empty: no plain port; `dns` empty: no DNS. `trust_domain` None: the one the data holds, or a new one.
 
     `allowed_hosts` are names that the plain port answers to beside loopback's own.
     `publish_roots` is the `namespace/name` of the ConfigMap that holds the trust bundle in the cluster, empty: none.
@@ -43,3 +46,6 @@ class Settings(msgspec.Struct, frozen=True):
     publish_roots: str = ""
     allowed_hosts: tuple[str, ...] = ()
     leaf_ttl_s: float = LEAF_TTL_S
+    dns: str = ""
+    dns_settings: DnsSettings = DnsSettings()
+    acl: AclSettings = ON

@@ -216,7 +216,9 @@ async def start_catalog(world: World) -> None:
     (world.root / "catalog").mkdir(mode=0o700)
     data = ["--data-dir", str(world.root / "catalog"), "--datacenter", DATACENTER, "--trust-domain", TRUST_DOMAIN]
     data += ["--leaf-ttl", f"{LEAF_TTL_S}s"]
-    world.start("catalog", [world.linkspan, "catalog", *data, "--http", CATALOG_HTTP, "--mesh", CATALOG_MESH])
+    world.start(
+        "catalog", [world.linkspan, "catalog", *data, "--http", CATALOG_HTTP, "--mesh", CATALOG_MESH, "--dns", "off"]
+    )
     await world.wait_listening(CATALOG_MESH)
     await world.wait("the operator's token", (world.root / "catalog" / "operator.token").exists)
     async with api_client(world) as client:

@@ -76,27 +76,31 @@ def _row(data: bytes, at: int) -> tuple[Row, int]:
 
 
 def _shown(data: bytes, at: int, kind: int, size: int) -> str:
+    """A record's data as a person reads it; that of an unknown type in hexadecimal."""
     raw = data[at : at + size]
-    if kind == Type.A:
-        return ".".join(map(str, raw))
-    if kind == Type.AAAA:
-        return ":".join(f"{int.from_bytes(raw[two : two + 2], 'big'):x}" for two in range(0, 16, 2))
-    if kind in {Type.CNAME, Type.NS, Type.PTR}:
-        return text_of(read_name(data, at)[0])
-    if kind == Type.SRV:
-        priority, weight, port = struct.unpack_from("!HHH", raw)
-        return f"{priority} {weight} {port} {text_of(read_name(data, at + 6)[0])}"
-    if kind == Type.SOA:
-        first, at = read_name(data, at)
-        second, at = read_name(data, at)
-        return " ".join([text_of(first), text_of(second), *map(str, struct.unpack_from("!IIIII", data, at))])
-    if kind == Type.TXT:
-        texts = []
-        while raw:
-            texts.append(raw[1 : 1 + raw[0]].decode())
-            raw = raw[1 + raw[0] :]
-        return "|".join(texts)
-    return raw.hex()
+    match kind:
+        case Type.A:
+            text = ".".join(map(str, raw))
+        case Type.AAAA:
+            text = ":".join(f"{int.from_bytes(raw[two : two + 2], 'big'):x}" for two in range(0, 16, 2))
+        case Type.CNAME | Type.NS | Type.PTR:
+            text = text_of(read_name(data, at)[0])
+        case Type.SRV:
+            priority, weight, port = struct.unpack_from("!HHH", raw)
+            text = f"{priority} {weight} {port} {text_of(read_name(data, at + 6)[0])}"
+        case Type.SOA:
+            first, at = read_name(data, at)
+            second, at = read_name(data, at)
+            text = " ".join([text_of(first), text_of(second), *map(str, struct.unpack_from("!IIIII", data, at))])
+        case Type.TXT:
+            texts = []
+            while raw:
+                texts.append(raw[1 : 1 + raw[0]].decode())
+                raw = raw[1 + raw[0] :]
+            text = "|".join(texts)
+        case _:
+            text = raw.hex()
+    return text
 
 
 def host(name: str, address: str, **meta: str) -> HostEntry:
@@ -104,7 +108,7 @@ def host(name: str, address: str, **meta: str) -> HostEntry:
     return HostEntry(name, place_of(address), "dc1", meta)
 
 
-def endpoint(  # noqa: D417 - the rest is the endpoint's own
+def endpoint(
     node: HostEntry,
     service: str = "web",
     address: str = "",

@@ -25,6 +25,7 @@ def overlay(flags: Mapping[str, Any], given: Collection[str], config: Config) ->
     found = {
         "http_port": config.ports.http,
         "mesh_port": config.ports.mesh,
+        "dns_port": config.ports.dns,
         "node": config.node_name or None,
         "network": config.network or None,
         "datacenter": config.datacenter or None,

@@ -19,8 +19,8 @@ def flags(*arguments: str) -> dict[str, Any]:
 
 
 def test_the_defaults_are_the_designs() -> None:
-    """8500 on loopback, 8502 on all addresses, dc1."""
-    assert settings_of(flags()) == Settings(Path("/data"), node="n1")
+    """8500 on loopback, 8502 on all addresses, DNS on 8600 of loopback, dc1."""
+    assert settings_of(flags()) == Settings(Path("/data"), node="n1", dns="127.0.0.1:8600")
 
 
 def test_every_flag_arrives() -> None:

@@ -71,7 +71,11 @@ async def test_a_taken_port_is_said_with_the_flag_to_change_it() -> None:
     """One line, before anything is written."""
     with listen_loopback("127.0.0.1:0") as taken:
         port = taken.getsockname()[1]
-        for settings, flag in ((DevSettings(port, 0), "--http-port"), (DevSettings(0, port), "--mesh-port")):
+        for settings, flag in (
+            (DevSettings(port, 0), "--http-port"),
+            (DevSettings(0, port), "--mesh-port"),
+            (DevSettings(0, 0, dns_port=port), "--dns-port"),
+        ):
             with pytest.raises(ListenError, match=flag):
                 await run_dev(settings, trio.Event())
 

@@ -138,7 +138,7 @@ def test_a_failure_is_said() -> None:
 
 
 @given(st.binary(max_size=80), st.booleans())
-def test_any_bytes_give_an_answer_or_silence(data: bytes, over_tcp: bool) -> None:  # noqa: FBT001 - hypothesis gives it
+def test_any_bytes_give_an_answer_or_silence(data: bytes, over_tcp: bool) -> None:
     result = responder().respond(data, over_tcp=over_tcp)
     if result is not None:
         assert isinstance(result, bytes)

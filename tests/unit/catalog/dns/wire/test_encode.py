@@ -84,7 +84,7 @@ RECORD = st.builds(lambda owner, name: name_record(owner, Type.CNAME, name, 1), 
 
 
 @given(st.lists(RECORD, max_size=30), st.integers(512, 2000), st.booleans())
-def test_whatever_is_written_reads_the_same(records: list[Record], limit: int, compress: bool) -> None:  # noqa: FBT001 - hypothesis gives it
+def test_whatever_is_written_reads_the_same(records: list[Record], limit: int, compress: bool) -> None:
     """Compressed or not, what fitted is what was given, in its order and letter case, within the limit."""
     data = encoded(Reply(answers=[Answer(record) for record in records]), limit, compress=compress)
     heard = hear(data)

@@ -33,7 +33,7 @@ def test_edns_says_what_the_asker_takes() -> None:
 
 
 def test_an_option_is_let_be() -> None:
-    """dig sends a cookie with every query."""
+    """Dig sends a cookie with every query."""
     data = ask("web.service.consul", edns=1232)[:-2] + struct.pack("!HHH8s", 12, 10, 8, b"8 bytes.")
     assert read_query(data).payload_bytes == 1232
 

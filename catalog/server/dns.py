@@ -1,0 +1,111 @@
+"""DNS of a catalog process: Consul's `dns_config` as settings, and a server over the engine's state."""
+
+from collections.abc import Callable
+
+from catalog.access.authorizer import Authorizer
+from catalog.compile.entries.duration import InvalidDurationError, parse_duration
+from catalog.dns.answer.settings import DnsSettings
+from catalog.dns.serve.made import make_server
+from catalog.dns.serve.recursor import parse_recursor
+from catalog.dns.serve.server import DnsServer
+from catalog.dns.wire.name import encode_name
+from catalog.dns.wire.record import Soa
+from catalog.engine import Catalog
+from catalog.server.config.document import ConfigError
+from catalog.server.config.shapes import Config, Duration
+from catalog.server.directory import StateDirectory
+from catalog.server.settings import DEFAULT_DNS
+
+OFF = "off"
+_SOA_FIELDS = {"refresh": "refresh_s", "retry": "retry_s", "expire": "expire_s", "min_ttl": "min_ttl_s"}
+_TTL_LIMIT_S = 2**31 - 1
+
+
+def serve_state(settings: DnsSettings, engine: Catalog, authorizer: Callable[[], Authorizer]) -> DnsServer:
+    """A server that answers from the engine's state with the rights of the moment, which are the anonymous token's.
+
+    Raises:
+        ValueError: a domain or a recursor of the settings is none.
+    """
+    return make_server(settings, StateDirectory(lambda: engine.state, authorizer))
+
+
+def dns_address(dns: str | None, http: str) -> str:
+    """Where `linkspan catalog` serves DNS; empty is nowhere.
+
+    Said nothing, it is the default address, or a free port if the API takes a free one too: several catalogs on one machine
+    shall not meet.
+    """
+    if dns is None:
+        return "127.0.0.1:0" if http.endswith(":0") else DEFAULT_DNS
+    return "" if dns == OFF else dns
+
+
+def check_dns(settings: DnsSettings) -> DnsSettings:
+    """The settings, judged.
+
+    Raises:
+        ValueError: a domain or a recursor is none.
+    """
+    for domain in (settings.domain, settings.alt_domain):
+        encode_name(domain.strip("."))
+    if not settings.domain.strip("."):
+        raise ValueError("DNS answers for a domain: an empty one is the whole internet")
+    for recursor in settings.recursors:
+        parse_recursor(recursor)
+    return settings
+
+
+def dns_settings(config: Config, datacenter: str) -> DnsSettings:
+    """What Consul's configuration says of DNS; what it does not say is Consul's default.
+
+    Raises:
+        ConfigError: a duration, a domain, a recursor or a bound cannot be used.
+    """
+    dns, default = config.dns_config, DnsSettings()
+    unknown = set(dns.soa) - set(_SOA_FIELDS)
+    if unknown:
+        raise ConfigError(f"dns_config.soa.{min(unknown)}: unknown: it has refresh, retry, expire and min_ttl")
+    soa = {_SOA_FIELDS[name]: _bounded(f"soa.{name}", value, 0xFFFFFFFF) for name, value in dns.soa.items()}
+    settings = DnsSettings(
+        domain=config.domain or default.domain,
+        alt_domain=config.alt_domain or "",
+        datacenter=datacenter,
+        node_ttl_s=_ttl("node_ttl", dns.node_ttl),
+        service_ttl_s={name.lower(): _ttl(f"service_ttl.{name}", ttl) for name, ttl in dns.service_ttl.items()},
+        only_passing=bool(dns.only_passing),
+        enable_truncate=bool(dns.enable_truncate),
+        udp_answer_limit=default.udp_answer_limit if dns.udp_answer_limit is None else dns.udp_answer_limit,
+        a_record_limit=_bounded("a_record_limit", dns.a_record_limit or 0, 0xFFFF),
+        disable_compression=bool(dns.disable_compression),
+        max_stale_s=default.max_stale_s if dns.max_stale is None else _seconds("max_stale", dns.max_stale),
+        soa=Soa(**soa),
+        recursors=tuple(config.recursors),
+        recursor_timeout_s=_seconds("recursor_timeout", dns.recursor_timeout) or default.recursor_timeout_s,
+    )
+    try:
+        return check_dns(settings)
+    except ValueError as error:
+        raise ConfigError(f"domain, alt_domain, recursors: {error}") from error
+
+
+def _bounded(name: str, value: int, most: int) -> int:
+    if not 0 <= value <= most:
+        raise ConfigError(f"dns_config.{name}: {value}: must be 0 to {most}")
+    return value
+
+
+def _ttl(name: str, value: Duration | None) -> int:
+    return _bounded(name, int(_seconds(name, value)), _TTL_LIMIT_S)
+
+
+def _seconds(name: str, value: Duration | None) -> float:
+    if value is None:
+        return 0.0
+    try:
+        seconds = parse_duration(value).seconds
+    except InvalidDurationError as error:
+        raise ConfigError(f"dns_config.{name}: {error}") from error
+    if seconds < 0:
+        raise ConfigError(f"dns_config.{name}: must not be negative")
+    return seconds
