@@ -17,8 +17,11 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the catalog keeps its data (mode 0700).")
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), required=True, help="Where the catalog keeps its data (mode 0700)."
+    "--config-dir",
+    type=click.Path(path_type=Path),
+    help="Consul's configuration files (JSON, YAML). Flags count over them.",
 )
 @click.option("--datacenter", default="dc1", show_default=True, help="Name of the datacenter.")
 @click.option("--trust-domain", default=None, help="Trust domain of the mesh; made at the first start if not given.")
@@ -72,7 +75,8 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     "--kubernetes-token-file", type=click.Path(path_type=Path), default=SERVICE_ACCOUNT / "token", show_default=True
 )
 @click.option("--publish-roots", default="", metavar="NAMESPACE/NAME", help="ConfigMap to keep the trust bundle in.")
-def catalog(**flags: Any) -> None:
+@click.pass_context
+def catalog(context: click.Context, /, **flags: Any) -> None:
     """Run the catalog: registry, health, policy and certificate authority."""
     import trio
 
@@ -85,8 +89,9 @@ def catalog(**flags: Any) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every token review
     raise_file_limit()
+    given = {name for name in flags if context.get_parameter_source(name) in _GIVEN}
     try:
-        trio.run(_run, settings_of(flags))
+        trio.run(_run, settings_of(configured(flags, given)))
     except (
         NotLoopbackError,
         InvalidNameError,
@@ -100,23 +105,84 @@ def catalog(**flags: Any) -> None:
         raise click.ClickException(f"cannot start: {error}") from error
 
 
+_GIVEN = {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
+
+
+def configured(flags: dict[str, Any], given: set[str]) -> dict[str, Any]:
+    """The flags over what the configuration says; what of it is not honoured is logged.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        OSError: it cannot be read.
+    """
+    from catalog.server.config.overlay import log_level, overlay, without_agent
+    from catalog.server.config.read import Loaded, load
+
+    loaded = load(flags["config_dir"]) if flags["config_dir"] else Loaded()
+    logging.getLogger().setLevel((log_level(loaded.config) or "info").upper())
+    for warning in (loaded.warning, without_agent(loaded.config)):
+        if warning:
+            logging.getLogger("linkspan.catalog").warning("%s", warning)
+    chosen = overlay(flags, given, loaded.config)
+    if chosen["data_dir"] is None:
+        raise click.UsageError("Missing option '--data-dir' (or data_dir in the configuration).")
+    return {**chosen, "config": loaded.config}
+
+
 def settings_of(flags: dict[str, Any]) -> Any:
     """The flags as `catalog.server.settings.Settings`."""
-    import os
-
     import msgspec
 
-    from catalog.access.kubernetes import Cluster
     from catalog.api.http.serve import DEFAULT_LIMITS
     from catalog.compile.entries.duration import parse_duration
-    from catalog.dns.answer.settings import DnsSettings
-    from catalog.server.dns import check_dns, dns_address
-    from catalog.server.settings import KubernetesAccess, Settings
+    from catalog.server.config.overlay import acl_of
+    from catalog.server.config.shapes import Config
+    from catalog.server.dns import check_dns, dns_address, dns_settings
+    from catalog.server.settings import Settings
     from mesh.model.names import check_label, check_node, check_trust_domain
 
     check_label(flags["datacenter"], "datacenter")
     if flags["trust_domain"] is not None:
         check_trust_domain(flags["trust_domain"])
+    cluster, access = _kubernetes_of(flags)
+    return Settings(
+        data_dir=flags["data_dir"],
+        datacenter=flags["datacenter"],
+        trust_domain=flags["trust_domain"],
+        http="" if flags["http"] == "off" else flags["http"],
+        mesh=flags["mesh"],
+        node=check_node(flags["node"] or socket.gethostname()),
+        address=flags["advertise"],
+        limits=msgspec.structs.replace(DEFAULT_LIMITS, connections_per_address=flags["max_connections_per_address"]),
+        cluster=cluster,
+        kubernetes=access,
+        publish_roots=flags["publish_roots"],
+        allowed_hosts=flags["allowed_hosts"],
+        leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
+        acl=acl_of(flags.get("config") or Config(), default_enabled=True),
+        dns=dns_address(flags["dns"], flags["http"]),
+        dns_settings=check_dns(
+            msgspec.structs.replace(
+                dns_settings(flags.get("config") or Config(), flags["datacenter"]),
+                domain=flags["dns_domain"],
+                recursors=tuple(flags["recursors"]),
+            )
+        ),
+    )
+
+
+def _kubernetes_of(flags: dict[str, Any]) -> tuple[Any, Any]:
+    """The cluster whose pods may join, and the way to its API server; None for none.
+
+    Raises:
+        ValueError: there is no way.
+    """
+    import os
+
+    from catalog.access.kubernetes import Cluster
+    from catalog.server.settings import KubernetesAccess
+    from mesh.model.names import check_label
+
     cluster = access = None
     if flags["kubernetes"] or flags["publish_roots"]:
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
@@ -132,25 +198,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
             gateway_account=flags["kubernetes_gateway"],
             namespaces=tuple(check_label(name, "namespace") for name in flags["kubernetes_namespaces"]),
         )
-    return Settings(
-        data_dir=flags["data_dir"],
-        datacenter=flags["datacenter"],
-        trust_domain=flags["trust_domain"],
-        http="" if flags["http"] == "off" else flags["http"],
-        mesh=flags["mesh"],
-        node=check_node(flags["node"] or socket.gethostname()),
-        address=flags["advertise"],
-        limits=msgspec.structs.replace(DEFAULT_LIMITS, connections_per_address=flags["max_connections_per_address"]),
-        cluster=cluster,
-        kubernetes=access,
-        publish_roots=flags["publish_roots"],
-        allowed_hosts=flags["allowed_hosts"],
-        leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
-        dns=dns_address(flags["dns"], flags["http"]),
-        dns_settings=check_dns(
-            DnsSettings(domain=flags["dns_domain"], datacenter=flags["datacenter"], recursors=tuple(flags["recursors"]))
-        ),
-    )
+    return cluster, access
 
 
 def raise_file_limit() -> None:

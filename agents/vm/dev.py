@@ -21,13 +21,29 @@ import trio
 
 from agents.vm.api.app import agent_routes
 from agents.vm.api.call import App, CallError
+from agents.vm.api.forward import TOKEN_HEADER, CatalogAwayError
+from agents.vm.api.inside import AppUpstream
+from agents.vm.api.rights import TRUSTING, InProcess, Rights
 from agents.vm.config.overlay import beyond_loopback, overlay
 from agents.vm.config.reload import Reloader
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.serve import ListenError, listen_unix
 from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
+from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource
+from catalog.access.callers import ANONYMOUS, OPERATOR
+from catalog.api.api import Api
+from catalog.api.app import application, routes
+from catalog.api.gate import Gate
+from catalog.api.http.connection import STATE_KEY, Connection
+from catalog.api.http.errors import PermissionDeniedError
+from catalog.api.http.serve import Listener, Server, listen, listen_plain
+from catalog.authority.authority import Authority
 from catalog.dns.serve.listen import DnsListener, listen_dns
+from catalog.engine import Catalog
+from catalog.server.assembly import one_error, own_registration
+from catalog.server.certificate import ServerCertificate
+from catalog.server.config.overlay import acl_of
 from catalog.server.config.read import Loaded, load, setting_keys
 from mesh.wire.http1.host import host_rule
 
@@ -78,14 +94,6 @@ async def run_dev(
         ListenError: a port is taken, or the Unix socket cannot be listened on.
         OSError: the data directory cannot be written.
     """
-    from catalog.api.api import Api
-    from catalog.api.app import application, routes
-    from catalog.api.http.serve import Listener, Server, listen, listen_plain
-    from catalog.authority.authority import Authority
-    from catalog.engine import Catalog
-    from catalog.server.assembly import one_error, own_registration
-    from catalog.server.certificate import ServerCertificate
-
     async with AsyncExitStack() as stack:
         stack.enter_context(one_error())
         listen_api = partial(listen_plain, hosts=host_rule(settings.allowed_hosts))
@@ -99,10 +107,11 @@ async def run_dev(
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
-            api = Api(engine, authority, node=settings.node, everyone_operates=True)
+            acl = acl_of(settings.loaded.config, default_enabled=False, agent_in_process=True)
+            api = Api(engine, authority, node=settings.node, everyone_operates=not acl.enabled, acl=acl)
             certificate = ServerCertificate(authority, api.roots, time.time)
             nursery.start_soon(certificate.keep_fresh)
-            core = _core(settings, application(routes(api)), stop)
+            core = _core(settings, api, stop)
             await nursery.start(core.run)
             listeners.append(Listener(mesh_socket, certificate.context))
             reload = Reloader(settings.config_dir, settings.loaded, core.reload)
@@ -111,20 +120,22 @@ async def run_dev(
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 await core.entropy.wait_told(1.0)
-                where = await _serve_dns(settings, dns, engine, nursery)
+                where = await _serve_dns(settings, dns, api, engine, nursery)
                 task_status.started(Running(plain.address, listeners[-1].address, reload, where))
             nursery.cancel_scope.cancel()
 
 
-async def _serve_dns(settings: DevSettings, listener: DnsListener | None, engine: Any, nursery: trio.Nursery) -> str:
-    """Answer names from the engine's state; where."""
-    from catalog.access.authorizer import EVERYTHING
+async def _serve_dns(
+    settings: DevSettings, listener: DnsListener | None, api: Api, engine: Catalog, nursery: trio.Nursery
+) -> str:
+    """Answer names from the engine's state, with the rights of who shows no token; where."""
     from catalog.server.dns import dns_settings, serve_state
 
     if listener is None:
         return ""
     names = dns_settings(settings.loaded.config, settings.datacenter)
-    await nursery.start(serve_state(names, engine, lambda: EVERYTHING).run, listener)
+    rightless = ANONYMOUS if api.gate.acl.enabled else OPERATOR
+    await nursery.start(serve_state(names, engine, lambda: api.gate.authorizer(rightless)).run, listener)
     return listener.address
 
 
@@ -139,7 +150,9 @@ def _listening(stack: AsyncExitStack, listen: Callable[[str], ListenerT], port: 
     return made
 
 
-def _core(settings: DevSettings, catalog_app: App, stop: trio.Event) -> Core:
+def _core(settings: DevSettings, api: Api, stop: trio.Event) -> Core:
+    catalog_app = application(routes(api))
+
     async def leave() -> None:
         stop.set()
 
@@ -153,8 +166,11 @@ def _core(settings: DevSettings, catalog_app: App, stop: trio.Event) -> Core:
         is_server=True,
         filter_items=filter_items,
         foreign=frozenset({"consul"}),
+        upstream=AppUpstream(called_from(catalog_app, Connection(loopback=True))),
+        rights=rights_of(api.gate),
     )
-    return Core(node, CatalogRegistrar(AppCall(catalog_app)), core_settings, leave)
+    own = AppCall(called_from(catalog_app, Connection(own_process=True)))
+    return Core(node, CatalogRegistrar(own), core_settings, leave)
 
 
 async def _store(data_dir: Path | None, stack: AsyncExitStack) -> Any:
@@ -201,43 +217,55 @@ class AppCall:
     """Calls the catalog's app in this process (`agents.vm.local.registrar.CatalogCall`): same rules, no socket."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
+        self._upstream = AppUpstream(app)
 
-    async def __call__(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of the catalog's answer.
+    async def __call__(self, method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
+        """Status and body of the catalog's answer; `token` is what someone registered with.
 
         Raises:
             RegistrarError: it gave none.
         """
-        from urllib.parse import unquote
+        try:
+            passed = await self._upstream(method, target, ((TOKEN_HEADER, token),) if token else (), body)
+        except CatalogAwayError as error:
+            raise RegistrarError(str(error)) from error
+        return passed.status, passed.body
 
-        path, _, query = target.partition("?")
-        status, parts = 0, [b""]
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(b"content-length", b"%d" % len(body))],
-            "client": None,
-            "state": {},
-        }
 
-        async def receive() -> dict[str, Any]:
-            await trio.lowlevel.checkpoint()
-            return {"type": "http.request", "body": body, "more_body": False}
+class GateJudge:
+    """The rights of one token at the catalog of this process (`agents.vm.api.rights.Judge`)."""
 
-        async def send(message: Any) -> None:
-            nonlocal status
-            await trio.lowlevel.checkpoint()
-            status = message.get("status", status)
-            parts.append(message.get("body", b""))
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
 
-        await self._app(scope, receive, send)
-        if not status:
-            raise RegistrarError(f"{method} {path}: no answer")
-        return status, b"".join(parts)
+    def allows(self, resource: str, name: str, access: str) -> bool:
+        """Whether it may; Consul's words, never compared as bare text."""
+        return self._authorizer.allows(Resource(resource), name, Access(access))
+
+
+def rights_of(gate: Gate) -> Rights:
+    """What callers of the agent may do: everything where there is no access control, else what the gate says."""
+    if not gate.acl.enabled:
+        return TRUSTING
+
+    def judge_of(token: str) -> GateJudge:
+        scope: dict[str, Any] = {"state": {STATE_KEY: Connection(loopback=True)}}
+        try:
+            caller = gate.caller(scope, token)
+            return GateJudge(NOTHING if caller is None else gate.authorizer(caller))
+        except PermissionDeniedError as error:
+            raise CallError(403, str(error)) from error
+
+    return InProcess(judge_of)
+
+
+def called_from(app: App, connection: Connection) -> App:
+    """The app, for calls that come over no socket but as if over `connection`."""
+
+    async def called(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "state": {**scope["state"], STATE_KEY: connection}}, receive, send)
+
+    return called
 
 
 @click.command()
@@ -315,8 +343,6 @@ def warnings_of(loaded: Loaded) -> list[str]:
 
 
 async def _until_signal(settings: DevSettings) -> None:
-    from catalog.server.assembly import one_error
-
     stop = trio.Event()
     announcement = _Announcement(settings)
     with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
+from catalog.access.authorizer import EVERYTHING, NOTHING
 from catalog.access.callers import OPERATOR, Caller
 from catalog.access.rights import authorizer_of
 from catalog.api.api import Api
@@ -41,3 +42,13 @@ def make_call(
     raw = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
     parsed = parse_query(query.encode(), datacenter="dc1")
     return Call(method, path, parsed, {}, raw, caller, authorizer=authorizer_of(caller))
+
+
+def powerless(call: Call) -> Call:
+    """The same call, by somebody who may do nothing."""
+    return msgspec.structs.replace(call, authorizer=NOTHING)
+
+
+def mighty(call: Call) -> Call:
+    """The same call, by somebody who may do everything."""
+    return msgspec.structs.replace(call, authorizer=EVERYTHING)

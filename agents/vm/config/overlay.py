@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from catalog.server.config.document import ConfigError
+from catalog.server.config.overlay import log_level
 from catalog.server.config.shapes import Config
-
-LEVELS = {"trace": "debug", "warn": "warning", "err": "error"}
-"""Consul's names for the levels of logging that have another one here."""
 
 
 def overlay(flags: Mapping[str, Any], given: Collection[str], config: Config) -> dict[str, Any]:
@@ -34,14 +32,6 @@ def overlay(flags: Mapping[str, Any], given: Collection[str], config: Config) ->
         "log_level": log_level(config),
     }
     return {name: value if name in given or found.get(name) is None else found[name] for name, value in flags.items()}
-
-
-def log_level(config: Config) -> str | None:
-    """The level of logging that the configuration asks for, in Python's words; None if it says nothing."""
-    if config.log_level is None:
-        return None
-    level = config.log_level.lower()
-    return LEVELS.get(level, level)
 
 
 def beyond_loopback(config: Config) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import trio
 
 from agents.vm.api.call import CallError
-from agents.vm.config.overlay import log_level
 from catalog.server.config.document import ConfigError
+from catalog.server.config.overlay import log_level
 from catalog.server.config.read import Loaded, load, needs_restart
 
 log = logging.getLogger("linkspan.dev")

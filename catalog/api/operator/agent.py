@@ -10,7 +10,7 @@ from typing import Any
 
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api, Paths
-from catalog.api.gate import IN_HANDLER
+from catalog.api.gate import IN_HANDLER, OPEN
 from catalog.api.http.answer import Answer, json_answer, text_answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
@@ -43,6 +43,7 @@ class AgentEndpoints:
         """Every path with its methods."""
         refused = {"PUT": Method(self.refuse, IN_HANDLER)}
         return {
+            "/": {"GET": Method(self.welcome, OPEN)},
             "/v1/agent/self": {"GET": Method(self.self, IN_HANDLER)},
             "/v1/agent/members": {"GET": Method(self.members, IN_HANDLER)},
             "/v1/agent/version": {"GET": Method(self.version, IN_HANDLER)},
@@ -51,6 +52,10 @@ class AgentEndpoints:
             "/v1/agent/metrics": {"GET": Method(self.metrics, IN_HANDLER)},
             **dict.fromkeys(WRITES, refused),
         }
+
+    async def welcome(self, _: Call) -> Answer:
+        """What stands where Consul has its UI: enough for a probe, and for a person with a browser."""
+        return text_answer("Linkspan: the API is under /v1/; there is no page to look at here\n")
 
     async def self(self, call: Call) -> Answer:
         """Who this is, with Consul's keys."""

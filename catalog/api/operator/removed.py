@@ -21,7 +21,11 @@ LEGACY_ACL = {
     "/v1/acl/rules/translate/{id}": ("GET",),
 }
 INTERNAL = {
-    "/v1/internal/{rest:path}": ("GET", "PUT", "POST", "DELETE"),
+    "/v1/internal/ui/{rest:path}": ("GET",),
+    "/v1/internal/federation-states": ("GET",),
+    "/v1/internal/federation-states/mesh-gateways": ("GET",),
+    "/v1/internal/federation-state/{dc}": ("GET",),
+    "/v1/internal/service-virtual-ip": ("PUT",),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.vm.config.overlay import beyond_loopback, is_loopback, log_level, overlay
+from agents.vm.config.overlay import beyond_loopback, is_loopback, overlay
 from catalog.server.config.document import ConfigError
 from catalog.server.config.shapes import Config, Ports
 
@@ -36,17 +36,6 @@ def test_the_two_ports_of_a_dev_process_cannot_be_switched_off(ports: Ports) -> 
     """Said, instead of served anyway."""
     with pytest.raises(ConfigError, match=r"ports\.(http|mesh)"):
         overlay(FLAGS, set(), Config(ports=ports))
-
-
-def test_levels_have_consuls_names() -> None:
-    """Both spellings of a level mean the same."""
-    assert [log_level(Config(log_level=name)) for name in (None, "TRACE", "warn", "err", "info")] == [
-        None,
-        "debug",
-        "warning",
-        "error",
-        "info",
-    ]
 
 
 def test_what_would_open_the_process_to_others_is_named() -> None:

@@ -5,8 +5,7 @@ import pytest
 
 from catalog.api.http.errors import NotFoundError, PermissionDeniedError
 from catalog.api.operator.agent import AgentEndpoints, rfc_moment
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 
 async def test_clients_find_what_they_probe() -> None:

@@ -5,8 +5,7 @@ import pytest
 
 from catalog.api.http.errors import BadRequestError, PermissionDeniedError
 from catalog.api.operator.autopilot import AutopilotEndpoints, rfc3339
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 
 async def test_settings_are_kept_with_compare_and_set() -> None:

@@ -7,8 +7,7 @@ from catalog.api.http.errors import BadRequestError, PermissionDeniedError
 from catalog.api.operator.coordinate import CoordinateEndpoints
 from catalog.state.changes import Deregister, Register
 from catalog.state.records import Node
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 COORD = {"Adjustment": 0, "Error": 1.5, "Height": 0, "Vec": [0, 0, 0, 0, 0, 0, 0, 1]}
 

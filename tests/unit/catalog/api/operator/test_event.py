@@ -11,8 +11,7 @@ from catalog.api.http.errors import BadRequestError, PermissionDeniedError, Refu
 from catalog.api.operator.event import KEPT, EventEndpoints, index_of
 from catalog.state.changes import Register
 from catalog.state.records import Node, ServiceInstance
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import mighty, powerless
+from tests.fakes.catalog_calls import make_call, mighty, open_api, powerless
 
 
 async def names(events: EventEndpoints, query: str = "", **options: Any) -> list[str]:

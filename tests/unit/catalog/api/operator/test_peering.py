@@ -6,8 +6,7 @@ import pytest
 from catalog.api.http.errors import NotFoundError, PermissionDeniedError
 from catalog.api.operator.peering import PeeringEndpoints
 from catalog.state.changes import PutConfig
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 
 async def test_there_are_no_peers() -> None:

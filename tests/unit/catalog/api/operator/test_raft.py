@@ -4,8 +4,7 @@ import pytest
 
 from catalog.api.http.errors import BadRequestError, PermissionDeniedError, RefusedError
 from catalog.api.operator.raft import RaftEndpoints
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 
 @pytest.mark.parametrize(

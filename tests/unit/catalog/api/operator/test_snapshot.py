@@ -11,8 +11,7 @@ from catalog.api.operator.authority import AuthorityEndpoints
 from catalog.api.operator.snapshot import SnapshotEndpoints
 from catalog.state.changes import PutKey, PutRecord, Register
 from catalog.state.records import Node
-from tests.fakes.catalog_calls import make_call, open_api
-from tests.fakes.rights import powerless
+from tests.fakes.catalog_calls import make_call, open_api, powerless
 
 
 async def test_the_state_comes_back_and_the_index_goes_on() -> None:

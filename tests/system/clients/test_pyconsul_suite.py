@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.pyconsul.suite import run_suite
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 LINKSPAN = ROOT / ".venv" / "bin" / "linkspan"
 TESTS = 168
 """How many tests the suite has with one version of Consul: fewer would mean that some were not even found."""
