@@ -4,7 +4,7 @@ It must never be imported by anything but tests.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -99,3 +99,21 @@ async def open_app(store: Store | None = None) -> AsyncIterator[CatalogApp]:
         await engine.submit(own_registration("server", "127.0.0.1", "dc1"))
         yield CatalogApp(Api(engine, Authority(_ROOT, "dc1"), node="server", everyone_operates=True), engine)
         nursery.cancel_scope.cancel()
+
+
+async def woken(app: CatalogApp, path: str, act: Callable[[], Awaitable[Any]]) -> int | None:
+    """Block on `path`, act, and return the index of the answer; None if the query slept on. For a clock that jumps."""
+    index, joint = (await app.get(path)).index, "&" if "?" in path else "?"
+    answers: list[int] = []
+
+    async def block() -> None:
+        answers.append((await app.get(f"{path}{joint}index={index}&wait=60s")).index)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(block)
+        await trio.sleep(1)
+        assert not answers, "it did not block"
+        await act()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    return answers[0] if answers else None
