@@ -32,6 +32,7 @@ from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource
 from catalog.access.callers import ANONYMOUS, OPERATOR
+from catalog.api.acl.start import expire_tokens, keep_initial_tokens
 from catalog.api.api import Api
 from catalog.api.app import application, routes
 from catalog.api.gate import Gate
@@ -109,6 +110,8 @@ async def run_dev(
             await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
             acl = acl_of(settings.loaded.config, default_enabled=False, agent_in_process=True)
             api = Api(engine, authority, node=settings.node, everyone_operates=not acl.enabled, acl=acl)
+            await keep_initial_tokens(api)
+            nursery.start_soon(expire_tokens, api)
             certificate = ServerCertificate(authority, api.roots, time.time)
             nursery.start_soon(certificate.keep_fresh)
             core = _core(settings, api, stop)

@@ -17,6 +17,7 @@ import trio
 
 from catalog.access.callers import ANONYMOUS
 from catalog.access.tokens import OPERATOR_KEY, OPERATOR_TABLE, SECRET_BYTES, make_operator_token
+from catalog.api.acl.start import expire_tokens, keep_initial_tokens
 from catalog.api.api import SERVER_PORT, Api
 from catalog.api.app import application, routes
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
@@ -106,6 +107,8 @@ async def _run(
                 epoch=epoch,
                 acl=settings.acl,
             )
+            await keep_initial_tokens(api)
+            nursery.start_soon(expire_tokens, api)
             certificate = ServerCertificate(authority, api.roots, epoch)
             nursery.start_soon(certificate.keep_fresh)
             if kubernetes and settings.publish_roots:
