@@ -9,7 +9,6 @@ from starlette.routing import BaseRoute, Route, Router
 
 from catalog.api.api import Api, Paths
 from catalog.api.chain.endpoints import ChainEndpoints
-from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Gate
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
@@ -19,6 +18,7 @@ from catalog.api.kv.sessions import SessionEndpoints
 from catalog.api.kv.transactions import TransactionEndpoints
 from catalog.api.openapi import OpenApiEndpoints
 from catalog.api.operator import OperatorEndpoints
+from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
@@ -42,7 +42,7 @@ def routes(api: Api) -> list[BaseRoute]:
         IntentionEndpoints(api),
         EntryEndpoints(api),
         ChainEndpoints(api),
-        ChainEndpoints(api),
+        QueryEndpoints(api),
         RootEndpoints(api),
         SyncEndpoints(api),
         IdentityEndpoints(api),

@@ -75,23 +75,43 @@ def compile_regex(pattern: str) -> Callable[[bytes], bool]:
     """
     if len(pattern) > MAX_PATTERN_CHARS:
         raise RegexError(f"it is longer than {MAX_PATTERN_CHARS} characters")
-    parser = _Parser(pattern)
-    tree = parser.alternatives(0)
-    if parser.at < len(pattern):
-        raise RegexError("a closing parenthesis has no opening one")
+    tree = Parser(pattern).whole()
     try:
         return Automaton(tree).matches
     except TooLargeError as error:
         raise RegexError(str(error)) from error
 
 
-class _Parser:
-    """Recursive descent over one pattern; `at` is the next character, `fold` whether case is ignored here."""
+class Parser:
+    """Recursive descent over one pattern; `at` is the next character, `fold` whether case is ignored here.
+
+    `grouped` and `repeated` may be overridden by who needs more than a yes or no.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.fold = False
+        self.groups = 0
+
+    def whole(self) -> Tree:
+        """The tree of the whole pattern.
+
+        Raises:
+            RegexError: it is malformed, or uses what a finite automaton has not.
+        """
+        tree = self.alternatives(0)
+        if self.at < len(self.text):
+            raise RegexError("a closing parenthesis has no opening one")
+        return tree
+
+    def grouped(self, tree: Tree, number: int) -> Tree:  # noqa: ARG002 - for who overrides it
+        """What stands for a capturing group, counted from 1 by its opening parenthesis."""
+        return tree
+
+    def repeated(self, part: Tree, low: int, high: int | None, *, lazy: bool) -> Tree:  # noqa: ARG002 - the same
+        """What stands for a repetition; which of several matches is taken changes no full match."""
+        return Repeat(part, low, high)
 
     def peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -123,7 +143,7 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Cat(parts)
 
     def repeats(self, atom: Tree) -> Tree:
-        """The atom with its quantifier. A closing `?` (lazy) changes no full match."""
+        """The atom with its quantifier."""
         low: int
         high: int | None
         character = self.peek()
@@ -138,11 +158,11 @@ class _Parser:
                 raise RegexError(f"a count must rise and be at most {MAX_REPEAT}")
         else:
             return atom
-        if self.peek() == "?":
-            self.at += 1
+        lazy = self.peek() == "?"
+        self.at += lazy
         if (self.peek() or " ") in "*+?" or _COUNTS.match(self.text, self.at):
             raise RegexError("a quantifier follows a quantifier")
-        return Repeat(atom, low, high)
+        return self.repeated(atom, low, high, lazy=lazy)
 
     def atom(self, depth: int) -> Tree | None:
         """One atom; None for a flag group, which matches nothing itself."""
@@ -174,6 +194,10 @@ class _Parser:
 
     def group(self, depth: int) -> Tree | None:
         fold = self.fold
+        number = 0
+        if self.peek() != "?" or _GROUP_NAME.match(self.text, self.at):
+            self.groups += 1
+            number = self.groups
         if self.peek() == "?":
             if name := _GROUP_NAME.match(self.text, self.at):
                 self.at = name.end()
@@ -189,7 +213,7 @@ class _Parser:
             raise RegexError("a group is not closed")
         self.fold = fold
         # A group is one atom to its quantifier, also when it is empty.
-        return tree
+        return self.grouped(tree, number) if number else tree
 
     def set_flags(self, on: str, off: str) -> None:
         for flag in on + off:

@@ -3,6 +3,7 @@
 from catalog.api.app import routes
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Judge, Right
+from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
@@ -21,6 +22,7 @@ FAMILIES = (
     HealthEndpoints,
     IdentityEndpoints,
     IntentionEndpoints,
+    QueryEndpoints,
     RevocationEndpoints,
     RootEndpoints,
     StatusEndpoints,
@@ -45,6 +47,10 @@ async def test_only_the_trust_bundle_and_joining_are_open() -> None:
         "/v1/catalog/deregister",
         "/v1/config",
         "/v1/discovery-chain/{service}",
+        "/v1/query",
+        "/v1/query/{query}",
+        "/v1/query/{query}/execute",
+        "/v1/query/{query}/explain",
         "/v1/config/{kind}",
         "/v1/config/{kind}/{name}",
         "/v1/connect/intentions/exact",
