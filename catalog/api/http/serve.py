@@ -317,7 +317,15 @@ class _EndsWithItsPeer:
         self.send = stream.send
         self.send_eof = stream.send_eof
         self.aclose = stream.aclose
-        self.extra = stream.extra
+
+    def extra(self, attribute: Any, *default: Any) -> Any:
+        """The stream's attributes but for its TLS object, which the server would only take the peer's chain from again.
+
+        Who the peer is was read before; and Python 3.13.0 cannot tell the chain of a peer that showed none.
+        """
+        if attribute is anyio.streams.tls.TLSAttribute.ssl_object:
+            raise anyio.TypedAttributeLookupError(repr(attribute))
+        return self._stream.extra(attribute, *default)  # noqa: S610 - anyio's, not Django's
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         self._reading = True
