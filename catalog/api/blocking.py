@@ -85,7 +85,8 @@ def jitter_s(wait_s: float) -> float:
 async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = False, quiet: bool = False) -> Found:
     """Read, and if the caller blocks, read again until there is something to say.
 
-    `quiet` reads sleep on through a change that leaves their result as it was (Consul: intention match, config entries);
+    `quiet` reads sleep on through a change that leaves their result as it was (Consul: intention match, config entries),
+    but for a restore, which answers everybody;
     `streaming` ones are not stretched by the jitter.
     """
     found = read(parking.state)
@@ -100,7 +101,7 @@ async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = 
         index = parking.state.index_of(*found.topics)
         if index <= min_index:  # the wait is over, or the catalog stops
             break
-        if quiet and found == seen:
+        if quiet and found == seen and parking.state.restored_at <= min_index:
             min_index = index
     return found
 

@@ -82,6 +82,11 @@ class State:
         """The index of the last change applied; at least 1."""
         return self._index
 
+    @property
+    def restored_at(self) -> int:
+        """The index that the last restore got; 1 if there was none. Below it nothing that was read is true any more."""
+        return self._indexes.floor
+
     def apply(self, change: AnyChange, index: int, now_s: float) -> Outcome:
         """Apply a change as `index`, which must be above all before; a change that does nothing moves no topic.
 
