@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute, Route, Router
 
+from catalog.api.acl.family import AclEndpoints
 from catalog.api.api import Api, Paths
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Gate
@@ -33,6 +34,22 @@ TENANTS_IGNORED = frozenset({"/v1/catalog/nodes"})
 """Where Consul ignores `ns` instead of refusing it (measured)."""
 
 
+PEERS_LISTED = frozenset(
+    {
+        "/v1/catalog/nodes",
+        "/v1/catalog/services",
+        "/v1/catalog/service/{name}",
+        "/v1/catalog/connect/{name}",
+        "/v1/health/service/{name}",
+        "/v1/health/connect/{name}",
+        "/v1/health/checks/{name}",
+        "/v1/health/node/{name}",
+        "/v1/health/state/{name}",
+    }
+)
+"""Lists that may be asked for those of a peer: there is none, so they are empty (Consul answers so to an unknown one)."""
+
+
 def routes(api: Api) -> list[BaseRoute]:
     """The catalog's routes."""
     families = (
@@ -51,6 +68,7 @@ def routes(api: Api) -> list[BaseRoute]:
         SessionEndpoints(api),
         TransactionEndpoints(api),
         OperatorEndpoints(api),
+        AclEndpoints(api),
     )
     served = [route for family in families for route in family_routes(api.gate, family.paths())]
     return [*served, *family_routes(api.gate, OpenApiEndpoints(served).paths())]
@@ -63,7 +81,10 @@ def family_routes(gate: Gate, paths: Paths) -> list[BaseRoute]:
 
 def _route(gate: Gate, path: str, methods: Mapping[str, Method]) -> BaseRoute:
     headers = ((b"x-consul-default-acl-policy", gate.default_policy.encode()),)
-    return Route(path, Endpoint(gate, methods, headers=headers, tenants_ignored=path in TENANTS_IGNORED))
+    endpoint = Endpoint(
+        gate, methods, headers=headers, tenants_ignored=path in TENANTS_IGNORED, peers_listed=path in PEERS_LISTED
+    )
+    return Route(path, endpoint)
 
 
 def application(paths: Sequence[BaseRoute]) -> App:

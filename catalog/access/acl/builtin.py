@@ -1,6 +1,13 @@
-"""The two policies that every catalog has and nobody may change (Consul's ACL policies page)."""
+"""What nobody may change: the two policies that every catalog has (Consul's ACL policies page), and the operator's token."""
 
-from catalog.access.acl.model import MANAGEMENT_ID, READ_ONLY_ID, AclPolicy
+import uuid
+
+from catalog.access.acl.model import MANAGEMENT_ID, READ_ONLY_ID, AclPolicy, Rights, Token
+from catalog.access.tokens import OPERATOR_KEY, OPERATOR_TABLE
+from catalog.state.state import State
+
+INITIAL = "Initial Management Token"
+"""Consul's description of the token that its configuration names."""
 
 _NAMED = ("agent", "event", "key", "node", "query", "session")
 _WHOLE = ("acl", "keyring", "operator", "mesh", "peering")
@@ -26,3 +33,12 @@ READ_ONLY = AclPolicy(
     _rules("read", "read"),
 )
 BUILTIN = {policy.id: policy for policy in (MANAGEMENT, READ_ONLY)}
+
+
+def operator_token(state: State) -> Token | None:
+    """The operator's token, with an accessor made from its hash; None for a catalog that has none."""
+    record = state.record(OPERATOR_TABLE, OPERATOR_KEY)
+    if record is None:
+        return None
+    accessor = str(uuid.uuid5(uuid.NAMESPACE_OID, f"linkspan operator {record.value.decode()}"))
+    return Token(accessor, record.value.decode(), INITIAL, Rights((MANAGEMENT_ID,)))

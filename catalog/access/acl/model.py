@@ -156,3 +156,8 @@ def read_kept(record: Record | None, type_: type[R]) -> R | None:
 def write_kept(kept: msgspec.Struct) -> bytes:
     """The bytes that keep a value."""
     return msgspec.json.encode(kept)
+
+
+def indexes(record: Record | None) -> tuple[int, int]:
+    """When a record was made and last changed; 0 for what is built in."""
+    return (0, 0) if record is None else (record.create_index, record.modify_index)

@@ -18,6 +18,15 @@ class BadRequestError(ApiError):
     """400: a parameter or the body cannot be read."""
 
 
+class AclDisabledError(ApiError):
+    """401: access control is off, so that there are no tokens to speak of (Consul's words)."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("ACL support disabled")
+
+
 class PermissionDeniedError(ApiError):
     """403: the caller may not do this."""
 
