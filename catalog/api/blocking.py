@@ -128,6 +128,8 @@ async def answer_read(
         missing = json_answer(None, meta)
         return Answer(404, found.missing.encode(), b"text/plain; charset=utf-8", missing.headers)
     value = found.value
+    if call.query.peer:  # nobody peers with this catalog, so it holds nothing of anybody's
+        value = {} if isinstance(value, dict) else []
     if isinstance(value, list) and keep.text:
         value = keep_items(keep, value)
     return json_answer(value, meta, pretty=call.query.pretty)

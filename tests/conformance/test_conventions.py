@@ -90,7 +90,6 @@ async def test_options_lists_the_methods(site: Any) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/v1",
         "/v1/",
         "/v2/catalog/nodes",

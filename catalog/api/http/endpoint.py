@@ -41,7 +41,7 @@ class Method(msgspec.Struct, frozen=True):
 
 
 class Endpoint:
-    """One path. `headers` go with every answer; `tenants_ignored` as in `parse_query`."""
+    """One path. `headers` go with every answer; `tenants_ignored` and `peers_listed` as in `parse_query`."""
 
     def __init__(
         self,
@@ -50,11 +50,13 @@ class Endpoint:
         *,
         headers: tuple[tuple[bytes, bytes], ...] = (),
         tenants_ignored: bool = False,
+        peers_listed: bool = False,
     ) -> None:
         self.methods = methods
         self._gate = gate
         self._headers = headers
         self._tenants_ignored = tenants_ignored
+        self._peers_listed = peers_listed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
@@ -78,7 +80,10 @@ class Endpoint:
             limit_bytes = min(limit_bytes, STRANGER_BYTES)
         body = await read_body(receive, headers, limit_bytes)
         query = parse_query(
-            scope.get("query_string", b""), datacenter=self._gate.datacenter, tenants_ignored=self._tenants_ignored
+            scope.get("query_string", b""),
+            datacenter=self._gate.datacenter,
+            tenants_ignored=self._tenants_ignored,
+            peers_listed=self._peers_listed,
         )
         caller = self._gate.caller(scope, find_token(headers, query.first("token")))
         caller = self._gate.admit(caller, method.right)

@@ -17,7 +17,7 @@ MAX_WAIT_S = 600.0
 MAX_PARAMETERS = 256
 MAX_INDEX = 2**63 - 1
 
-_ONE_TENANT = ("ns", "partition", "peer", "sg")
+_ONE_TENANT = ("ns", "partition", "sg")
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -33,6 +33,7 @@ class Query(msgspec.Struct, frozen=True):
     near: str = ""
     node_meta: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
+    peer: str = ""
 
     def first(self, name: str, default: str = "") -> str:
         """The first value of a parameter."""
@@ -43,10 +44,11 @@ class Query(msgspec.Struct, frozen=True):
         return name in self.values and self.first(name).lower() not in {"false", "0"}
 
 
-def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False) -> Query:
+def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False, peers_listed: bool = False) -> Query:
     """The query string of a request to a catalog of `datacenter`.
 
-    `tenants_ignored` is for the one endpoint whose `ns` Consul ignores (`catalog/nodes`).
+    `tenants_ignored` is for the one endpoint whose `ns` Consul ignores (`catalog/nodes`), `peers_listed` for lists that
+    hold nothing of a peer that is not there (`blocking.answer_read` sees to that): nowhere else may one be asked for.
 
     Raises:
         BadRequestError: a parameter cannot be read, or two contradict.
@@ -58,6 +60,9 @@ def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False) -
         for name in _ONE_TENANT:
             if _first(values, name):
                 raise BadRequestError(f'Invalid query parameter: "{name}": this catalog has one namespace and no peers')
+    peer = _first(values, "peer")
+    if peer and not peers_listed:
+        raise BadRequestError('Invalid query parameter: "peer": this catalog has one namespace and no peers')
     stale, consistent, cached = ("stale" in values), ("consistent" in values), ("cached" in values)
     if consistent and (stale or cached):
         other = "stale" if stale else "cached"
@@ -74,6 +79,7 @@ def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False) -
         near=_first(values, "near"),
         node_meta=tuple(_pair(text) for text in values.get("node-meta", ()) if text),
         tags=tuple(tag for tag in values.get("tag", ()) if tag),
+        peer=peer,
     )
 
 
