@@ -30,6 +30,7 @@ from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.serve import ListenError, listen_unix
 from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
+from catalog.access.acl.settings import EVERYONE
 from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource
 from catalog.access.callers import ANONYMOUS, OPERATOR
 from catalog.api.acl.start import expire_tokens, keep_initial_tokens
@@ -39,6 +40,7 @@ from catalog.api.gate import Gate
 from catalog.api.http.connection import STATE_KEY, Connection
 from catalog.api.http.errors import PermissionDeniedError
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
+from catalog.api.query.made import make_dns_queries
 from catalog.authority.authority import Authority
 from catalog.dns.serve.listen import DnsListener, listen_dns
 from catalog.engine import Catalog
@@ -109,7 +111,7 @@ async def run_dev(
             await nursery.start(engine.run)
             await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
             acl = acl_of(settings.loaded.config, default_enabled=False, agent_in_process=True)
-            api = Api(engine, authority, node=settings.node, everyone_operates=not acl.enabled, acl=acl)
+            api = Api(engine, authority, node=settings.node, acl=acl if acl.enabled else EVERYONE)
             await keep_initial_tokens(api)
             nursery.start_soon(expire_tokens, api)
             certificate = ServerCertificate(authority, api.roots, time.time)
@@ -138,7 +140,8 @@ async def _serve_dns(
         return ""
     names = dns_settings(settings.loaded.config, settings.datacenter)
     rightless = ANONYMOUS if api.gate.acl.enabled else OPERATOR
-    await nursery.start(serve_state(names, engine, lambda: api.gate.authorizer(rightless)).run, listener)
+    server = serve_state(names, engine, lambda: api.gate.authorizer(rightless), make_dns_queries(api))
+    await nursery.start(server.run, listener)
     return listener.address
 
 

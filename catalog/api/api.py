@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from catalog.access.acl.settings import AclSettings
+from catalog.access.acl.settings import ON, AclSettings
 from catalog.api.blocking import Parking
 from catalog.api.gate import Gate
 from catalog.api.http.endpoint import Method
@@ -39,20 +39,18 @@ class Api:
     """The catalog as its endpoints see it.
 
     `address` is this server's, for `status/leader`; `node` its name, for sessions that name none.
-    `everyone_operates` is dev mode: only for a server on loopback alone. `acl` is what the operator set about access
-    control; without it, it is on unless everyone operates.
+    `acl` is what the operator set about access control; `EVERYONE` is dev mode, only for a server on loopback alone.
     `policy_lock` is held from judging a policy write to its end: two writes judged at once could contradict each other.
     """
 
-    def __init__(  # noqa: PLR0913 - what a catalog is made of, all but two by name
+    def __init__(
         self,
         catalog: Catalog,
         authority: Authority,
         *,
         address: str = "127.0.0.1",
         node: str = "",
-        everyone_operates: bool = False,
-        acl: AclSettings | None = None,
+        acl: AclSettings = ON,
         kubernetes: KubernetesJoin | None = None,
         epoch: Callable[[], float] = time.time,
     ) -> None:
@@ -67,9 +65,7 @@ class Api:
         self.policy_lock = trio.Lock()
         facts = Facts(authority.datacenter, authority.trust_domain, authority.roots, self.default_action)
         self.resources = Resources(self.parking, facts)
-        self.gate = Gate(
-            authority.datacenter, catalog.state, self.roots, epoch, everyone_operates=everyone_operates, acl=acl
-        )
+        self.gate = Gate(authority.datacenter, catalog.state, self.roots, epoch, acl)
         self._catalog = catalog
         self._roots: tuple[int, Roots] | None = None
 

@@ -12,7 +12,7 @@ import msgspec
 from catalog.access.acl.live import LiveAuthorizer
 from catalog.access.acl.model import ANONYMOUS_ID, ANONYMOUS_SECRET
 from catalog.access.acl.resolver import Resolver, UnknownTokenError
-from catalog.access.acl.settings import OFF, ON, AclSettings
+from catalog.access.acl.settings import ON, AclSettings
 from catalog.access.authorizer import EVERYTHING, Authorizer, refusal_text
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
 from catalog.access.rights import Verb, authorizer_of, may, needed
@@ -55,8 +55,7 @@ OPERATE = Right(Verb.OPERATE)
 class Gate:
     """The gate in front of every endpoint of one catalog.
 
-    `everyone_operates` is dev mode without access control, for a server on loopback alone; `acl` is what the operator set
-    about it. `roots` gives the trust bundle of now, `epoch` seconds since 1970.
+    `acl` is what the operator set about access control. `roots` gives the trust bundle of now, `epoch` seconds since 1970.
     """
 
     def __init__(
@@ -65,18 +64,15 @@ class Gate:
         state: State,
         roots: Callable[[], Roots],
         epoch: Callable[[], float],
-        *,
-        everyone_operates: bool = False,
-        acl: AclSettings | None = None,
+        acl: AclSettings = ON,
     ) -> None:
         self.datacenter = datacenter
-        self.acl = acl or (OFF if everyone_operates else ON)
+        self.acl = acl
         self.default_policy = self.acl.default_policy if self.acl.enabled else "allow"
         self.resolver = Resolver(state, datacenter, self.acl, epoch)
         self._state = state
         self._roots = roots
         self._epoch = epoch
-        self._everyone_operates = everyone_operates and not self.acl.enabled
         self._default_secret = self.acl.default
 
     def use_default_token(self, secret: str) -> None:
@@ -90,7 +86,7 @@ class Gate:
             PermissionDeniedError: the token is not one of ours, or the certificate is not acceptable any more.
         """
         connection = connection_of(scope)
-        if self._everyone_operates or (connection.own_process and not token):
+        if self.acl.everyone or (connection.own_process and not token):
             return OPERATOR
         if not connection.loopback and not connection.own_process and connection.certificate is None:
             return None

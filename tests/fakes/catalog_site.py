@@ -16,6 +16,7 @@ import trio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from catalog.access.acl.settings import EVERYONE
 from catalog.access.tokens import SECRET_BYTES, make_operator_token
 from catalog.api.api import Api
 from catalog.api.app import application, routes
@@ -124,7 +125,7 @@ async def open_site(
     """A running catalog; `everyone_operates` is dev mode, `with_own` registers its own node, `settings` are `Api`'s."""
     engine = await Catalog.open(MemoryStore())
     authority = Authority(make_root(TRUST_DOMAIN, time.time()), DATACENTER)
-    api = Api(engine, authority, node="server", everyone_operates=everyone_operates, **settings)
+    api = Api(engine, authority, node="server", **({"acl": EVERYONE} if everyone_operates else {}), **settings)
     certificate = ServerCertificate(authority, api.roots, time.time)
     plain = listen_plain("127.0.0.1:0", host_rule(allowed_hosts))
     mesh = Listener(listen("127.0.0.1:0"), certificate.context)

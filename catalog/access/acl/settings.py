@@ -18,6 +18,7 @@ class AclSettings(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     | `tokens.default` | `default`: the secret that calls on the plain port count as made with if they carry none |
     | `tokens.agent` | `agent`: the secret that the agent in the same process registers itself with |
 
+    `everyone` (with `enabled` off): whoever reaches any port is the operator; for a process on loopback alone.
     `reveal_secrets` prints the secrets of tokens that this process made, as Consul does, for as long as it lives: for
     `linkspan dev` alone (decision 012). Call `catalog.api.acl.start.keep_initial_tokens(api)` once before serving.
     """
@@ -28,14 +29,18 @@ class AclSettings(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     agent: str = ""
     default: str = ""
     reveal_secrets: bool = False
+    everyone: bool = False
 
     def __post_init__(self) -> None:
         if self.default_policy not in {ALLOW, DENY}:
             raise ValueError(f"acl.default_policy: {self.default_policy[:40]!r} is none: write allow or deny")
+        if self.enabled and self.everyone:
+            raise ValueError("access control cannot be on while everyone is the operator")
 
     def __repr__(self) -> str:
         return f"AclSettings(enabled={self.enabled}, default_policy={self.default_policy!r}, ...)"
 
 
 OFF = AclSettings(enabled=False, default_policy=ALLOW)
+EVERYONE = AclSettings(enabled=False, default_policy=ALLOW, everyone=True)
 ON = AclSettings()

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 import trio
 
+from catalog.access.acl.settings import EVERYONE
 from catalog.api.api import Api
 from catalog.api.app import application, routes
 from catalog.api.http.connection import STATE_KEY, Connection
@@ -97,7 +98,7 @@ async def open_app(store: Store | None = None) -> AsyncIterator[CatalogApp]:
     async with trio.open_nursery() as nursery:
         await nursery.start(engine.run)
         await engine.submit(own_registration("server", "127.0.0.1", "dc1"))
-        yield CatalogApp(Api(engine, Authority(_ROOT, "dc1"), node="server", everyone_operates=True), engine)
+        yield CatalogApp(Api(engine, Authority(_ROOT, "dc1"), node="server", acl=EVERYONE), engine)
         nursery.cancel_scope.cancel()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from catalog.access.acl.model import MANAGEMENT_ID, SECRETS, TOKENS, Rights, Token, secret_hash, write_kept
-from catalog.access.acl.settings import OFF, AclSettings
+from catalog.access.acl.settings import EVERYONE, OFF, ON, AclSettings
 from catalog.access.authorizer import EVERYTHING, Access, Resource
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, Grant
 from catalog.access.rights import Verb
@@ -34,12 +34,12 @@ def member(*uris: str, **fields: str) -> dict[str, Any]:
 NODE = "spiffe://test.consul/agent/client/dc/dc1/id/vm1"
 
 
-def gate(*changes: AnyChange, revoked: tuple[str, ...] = (), dev: bool = False, acl: AclSettings | None = None) -> Gate:
+def gate(*changes: AnyChange, revoked: tuple[str, ...] = (), dev: bool = False, acl: AclSettings = ON) -> Gate:
     state = State()
     for change in changes:
         state.apply(change, state.index + 1, time.time())
     roots = Roots("test.consul", 1, (Root("r", "pem"),), revoked)
-    return Gate("dc1", state, lambda: roots, time.time, everyone_operates=dev, acl=acl)
+    return Gate("dc1", state, lambda: roots, time.time, EVERYONE if dev else acl)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,3 @@ def test_a_default_token_counts_where_none_is_shown() -> None:
     assert guard.caller({"state": member(NODE)}, "") == Caller(CallerKind.NODE, "vm1")
     guard.use_default_token("")
     assert guard.caller({"state": LOOPBACK}, "") == ANONYMOUS
-
-
-def test_settings_that_turn_access_control_on_beat_dev_mode() -> None:
-    assert gate(dev=True, acl=AclSettings()).caller({"state": LOOPBACK}, "") == ANONYMOUS

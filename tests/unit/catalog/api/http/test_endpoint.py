@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from catalog.access.acl.settings import EVERYONE
 from catalog.api.gate import OPEN
 from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.call import Call
@@ -114,7 +115,7 @@ async def test_a_stranger_may_send_no_more_than_a_join_needs(connection: Connect
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async with open_api(everyone_operates=True) as api:
+    async with open_api(acl=EVERYONE) as api:
         endpoint = Endpoint(api.gate, {"POST": Method(handler, OPEN, 1024 * 1024)})
         scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "state": {STATE_KEY: connection}}
         await endpoint(scope, receive, send)

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from catalog.access.acl.settings import EVERYONE
 from catalog.access.authorizer import EVERYTHING
 from catalog.api.query.made import make_dns_queries
 from catalog.api.query.names import DnsQueries
@@ -50,5 +51,5 @@ def test_what_is_not_there() -> None:
 
 
 async def test_made_for_a_catalog() -> None:
-    async with open_api(everyone_operates=True) as api:
+    async with open_api(acl=EVERYONE) as api:
         assert make_dns_queries(api).execute("q") is None

@@ -2,6 +2,7 @@
 
 import pytest
 
+from catalog.access.acl.settings import EVERYONE
 from catalog.api.http.errors import PermissionDeniedError
 from catalog.api.query.tokens import accessor_of, rights_of
 from tests.fakes.catalog_calls import open_api
@@ -9,7 +10,7 @@ from tests.fakes.catalog_calls import open_api
 
 async def test_off() -> None:
     """While access control is off, tokens say nothing."""
-    async with open_api(everyone_operates=True) as api:
+    async with open_api(acl=EVERYONE) as api:
         assert accessor_of(api.gate, "anything") == ""
 
 
