@@ -17,6 +17,7 @@ from catalog.api.http.endpoint import Endpoint, Method, send_answer
 from catalog.api.kv.keys import KeyEndpoints
 from catalog.api.kv.sessions import SessionEndpoints
 from catalog.api.kv.transactions import TransactionEndpoints
+from catalog.api.legacy.intentions import IntentionFamily
 from catalog.api.openapi import OpenApiEndpoints
 from catalog.api.operator import OperatorEndpoints
 from catalog.api.query.endpoints import QueryEndpoints
@@ -25,7 +26,6 @@ from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
 from catalog.api.v1.identity import IdentityEndpoints
-from catalog.api.v1.intentions import IntentionEndpoints
 from catalog.api.v1.roots import RootEndpoints
 from catalog.api.v1.status import StatusEndpoints
 from catalog.api.v1.sync import SyncEndpoints
@@ -56,7 +56,7 @@ def routes(api: Api) -> list[BaseRoute]:
         CatalogEndpoints(api),
         HealthEndpoints(api),
         StatusEndpoints(api),
-        IntentionEndpoints(api),
+        IntentionFamily(api),
         EntryEndpoints(api),
         ChainEndpoints(api),
         QueryEndpoints(api),

@@ -128,3 +128,63 @@ async def test_bad_intentions_are_refused(site: Any, path: str, body: Any, statu
 @pytest.mark.parametrize("parameters", ["", "by=source", "name=web", "by=both&name=web"])
 async def test_bad_matches_are_400(site: Any, parameters: str) -> None:
     assert (await site.get(f"/v1/connect/intentions/match?{parameters}")).status_code == 400
+
+
+async def test_a_peers_source_is_only_read(site: Any) -> None:
+    """`peer:` names one on GET; written it is in the entry alone."""
+    sources = [{"Name": "web", "Peer": "east", "Action": "allow"}, {"Name": "web", "Action": "deny"}]
+    await site.put("/v1/config", {"Kind": "service-intentions", "Name": "api", "Sources": sources})
+    shown = (await site.get(f"{EXACT}?source=peer:east/web&destination=api")).json()
+    assert (shown["SourcePeer"], shown["Action"]) == ("east", "allow")
+    assert (await site.get(f"{EXACT}?source=web&destination=api")).json()["Action"] == "deny"
+    answer = await site.put(f"{EXACT}?source=peer:east/web&destination=api", {"Action": "allow"})
+    assert answer.status_code == 400
+    assert not await allowed(site, "web", "api")
+
+
+async def test_selectors_of_the_list(site: Any) -> None:
+    """Consul's; an unknown one is an error, also of an empty list."""
+    for expression, status in (('SourceName == "web"', 200), ("Precedence == 9", 200), ("Nope == 1", 500)):
+        assert (await site.get(f"/v1/connect/intentions?filter={expression}")).status_code == status
+    await write(site, "web", "api", Action="allow", Description="x")
+    assert len((await site.get("/v1/connect/intentions?filter=Precedence == 9 and Meta is empty")).json()) == 1
+
+
+async def test_the_form_of_before_1_9(site: Any) -> None:
+    """By id: made once a pair, read, replaced, deleted; others have no id."""
+    path = "/v1/connect/intentions"
+    body = {
+        "SourceName": "web",
+        "DestinationName": "api",
+        "SourceType": "consul",
+        "Action": "allow",
+        "Meta": {"a": "b"},
+    }
+    made = (await site.request("POST", path, body)).json()["ID"]
+    again = await site.request("POST", path, body)
+    assert (again.status_code, "duplicate intention found" in again.text) == (500, True)
+    shown = (await site.get(f"{path}/{made}")).json()
+    assert (shown["ID"], shown["SourceName"], shown["Action"], shown["Meta"]) == (made, "web", "allow", {"a": "b"})
+    assert shown["CreatedAt"].endswith("Z")
+    answer = await site.put(f"{path}/{made}", {**body, "DestinationName": "db", "Action": "deny"})
+    assert answer.json() == {"ID": made}
+    rows = (await site.get(path)).json()
+    assert [(row["DestinationName"], row["Action"], row["ID"]) for row in rows] == [("db", "deny", made)]
+    for _ in range(2):
+        answer = await site.request("DELETE", f"{path}/{made}")
+        assert (answer.status_code, answer.text) == (200, "true")
+    answer = await site.get(f"{path}/{made}")
+    assert (answer.status_code, answer.text) == (404, "Intention not found")
+    assert (await site.get(f"{path}/no-id")).status_code == 400
+    assert (await site.request("POST", path, {"SourceName": "web"})).status_code == 400
+
+
+async def test_rights(guarded: Any) -> None:
+    """intention:write is asked on the destination; nothing is written without."""
+    path = "/v1/connect/intentions"
+    body = {"SourceName": "web", "DestinationName": "api", "Action": "allow"}
+    assert (await guarded.request("POST", path, body)).status_code == 403
+    assert (await guarded.put(f"{EXACT}?source=web&destination=api", {"Action": "allow"})).status_code == 403
+    made = (await guarded.request("POST", path, body, headers=guarded.as_operator())).json()["ID"]
+    assert (await guarded.request("DELETE", f"{path}/{made}")).status_code == 403
+    assert (await guarded.put(f"{path}/{made}", body)).status_code == 403

@@ -1,9 +1,9 @@
 """`/v1/connect/intentions`: list, exact, match, check. Intentions live in service-intentions entries, one a destination."""
 
-from catalog.access.rights import Verb
+from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, answer_read
-from catalog.api.gate import IN_HANDLER, reading
+from catalog.api.gate import IN_HANDLER
 from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.body import parse_json
 from catalog.api.http.call import Call
@@ -20,10 +20,10 @@ from catalog.compile.intentions import (
     match_intentions,
     source_body,
 )
+from catalog.compile.selectors import INTENTION
 from catalog.state.changes import DeleteIntention, PutIntention
 from catalog.state.state import State
 from mesh.model.identity import DEFAULT_NAMESPACE
-from mesh.model.names import ANY
 
 
 class IntentionEndpoints:
@@ -35,31 +35,34 @@ class IntentionEndpoints:
     def paths(self) -> Paths:
         """Every path with its methods."""
         return {
-            "/v1/connect/intentions": {"GET": Method(self.list_all, reading("intentions"))},
+            "/v1/connect/intentions": {"GET": Method(self.list_all, IN_HANDLER)},
             "/v1/connect/intentions/exact": {
-                "GET": Method(self.get, reading("intentions")),
+                "GET": Method(self.get, IN_HANDLER),
                 "PUT": Method(self.put, IN_HANDLER),
                 "DELETE": Method(self.delete, IN_HANDLER),
             },
-            "/v1/connect/intentions/match": {"GET": Method(self.match, reading("intentions"))},
-            "/v1/connect/intentions/check": {"GET": Method(self.check, reading("intentions"))},
+            "/v1/connect/intentions/match": {"GET": Method(self.match, IN_HANDLER)},
+            "/v1/connect/intentions/check": {"GET": Method(self.check, IN_HANDLER)},
         }
 
     async def list_all(self, call: Call) -> Answer:
-        """Every intention, highest precedence first."""
+        """Every intention whose source or destination the caller may read, highest precedence first."""
 
         def read(state: State) -> Found:
             rows = list_intentions(state, self._api.entries)
-            return Found([row.to_json() for row in rows], (("config", KIND),))
+            shown = [row.to_json() for row in rows if may_read(call, row.source.name, row.destination)]
+            return Found(shown, (("config", KIND),))
 
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, fields=INTENTION)
 
     async def get(self, call: Call) -> Answer:
-        """The intention of exactly that pair; 404 if there is none."""
-        source, destination = _name(call, "source"), _name(call, "destination")
+        """The intention of exactly that pair; 404 if there is none. The source may be `peer:<peer>/<name>`."""
+        peer, source = _peered(call.query.first("source"))
+        source, destination = plain_name(source, "source"), _name(call, "destination")
+        require_read(call, source, destination)
 
         def read(state: State) -> Found:
-            row = find_intention(state, self._api.entries, source, destination)
+            row = find_intention(state, self._api.entries, source, destination, peer)
             topics = (("intentions", destination),)
             return Found(None, topics, missing="Intention not found") if row is None else Found(row.to_json(), topics)
 
@@ -68,7 +71,7 @@ class IntentionEndpoints:
     async def put(self, call: Call) -> Answer:
         """Write one intention. True."""
         source, destination = _name(call, "source"), _name(call, "destination")
-        self._api.gate.check(call.caller, Verb.WRITE_INTENTION, destination)
+        call.require(Resource.INTENTION, destination, Access.WRITE)
         part = decode_source(parse_json(call.body), destination, source)
         async with self._api.policy_lock:
             check_source_write(self._api.entries, part, destination)
@@ -77,31 +80,32 @@ class IntentionEndpoints:
     async def delete(self, call: Call) -> Answer:
         """Delete one intention. True, also if there was none."""
         source, destination = _name(call, "source"), _name(call, "destination")
-        self._api.gate.check(call.caller, Verb.WRITE_INTENTION, destination)
+        call.require(Resource.INTENTION, destination, Access.WRITE)
         async with self._api.policy_lock:
             return json_answer(await self._api.submit(DeleteIntention(destination, {"Name": source})))
 
     async def match(self, call: Call) -> Answer:
         """What could decide for a source or a destination: `{name: [intentions]}`, for each name asked."""
         by = call.query.first("by")
-        names = [_plain_name(text, "name") for text in call.query.values.get("name", ()) if text]
+        names = [plain_name(text, "name") for text in call.query.values.get("name", ()) if text]
         if by not in {"source", "destination"}:
             raise BadRequestError("required query parameter 'by' not set: use by=source or by=destination")
         if not names:
             raise BadRequestError("required query parameter 'name' not set")
+        for name in names:
+            call.require(Resource.INTENTION, name, Access.READ)
 
         def read(state: State) -> Found:
             found = {name: self._matching(state, by, name) for name in names}
-            topics = (
-                tuple(("intentions", name) for name in (*names, ANY)) if by == "destination" else (("config", KIND),)
-            )
-            return Found({name: [row.to_json() for row in rows] for name, rows in found.items()}, topics)
+            shown = {name: [row.to_json() for row in rows] for name, rows in found.items()}
+            return Found(shown, (("config", KIND),))  # Consul: sleeps through other changes, and answers their index
 
         return await answer_read(self._api.parking, call, read, quiet=True)
 
     async def check(self, call: Call) -> Answer:
         """Whether a connection from source to destination would be allowed; one with L7 permissions would not."""
         source, destination = _name(call, "source"), _name(call, "destination")
+        require_read(call, source, destination)
         if call.query.first("source-type", "consul") != "consul":
             raise BadRequestError("source-type must be 'consul'")
         allowed = check_allowed(self._api.entries, source, destination, self._api.default_action)
@@ -115,10 +119,39 @@ def _name(call: Call, parameter: str) -> str:
     text = call.query.first(parameter)
     if not text:
         raise BadRequestError(f"required query parameter {parameter!r} not set")
-    return _plain_name(text, parameter)
+    return plain_name(text, parameter)
 
 
-def _plain_name(text: str, parameter: str) -> str:
+def _peered(text: str) -> tuple[str, str]:
+    """The peer and the rest of `peer:<peer>/<name>`; no peer for any other text.
+
+    Raises:
+        BadRequestError: there is no text.
+    """
+    if not text:
+        raise BadRequestError("required query parameter 'source' not set")
+    if not text.startswith("peer:"):
+        return "", text
+    peer, _, name = text.removeprefix("peer:").partition("/")
+    return peer, name
+
+
+def may_read(call: Call, source: str, destination: str) -> bool:
+    """Whether the caller may read one of both (Consul: either is enough)."""
+    return any(call.authorizer.allows(Resource.INTENTION, name, Access.READ) for name in (destination, source))
+
+
+def require_read(call: Call, source: str, destination: str) -> None:
+    """Go on only if the caller may read one of both.
+
+    Raises:
+        PermissionDeniedError: neither.
+    """
+    if not may_read(call, source, destination):
+        call.require(Resource.INTENTION, destination, Access.READ)
+
+
+def plain_name(text: str, parameter: str) -> str:
     """The name in `[[partition/]namespace/]name`; both may only be `default`.
 
     Raises:

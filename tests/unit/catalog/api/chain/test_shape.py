@@ -10,6 +10,33 @@ from tests.fakes.config_entries import Entries
 HTTP = {"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "http"}, "MeshGateway": {"Mode": "local"}}
 
 
+TRAFFIC: list[dict[str, Any]] = [
+    HTTP,
+    {
+        "Kind": "service-router",
+        "Name": "web",
+        "Routes": [{"Match": {"HTTP": {"PathPrefix": "/admin"}}, "Destination": {"Service": "admin"}}],
+    },
+    {
+        "Kind": "service-splitter",
+        "Name": "web",
+        "Splits": [
+            {"Weight": 66.67, "ServiceSubset": "v1", "RequestHeaders": {"Set": {"x": "1"}}},
+            {"Weight": 33.33, "Service": "old"},
+        ],
+    },
+    {
+        "Kind": "service-resolver",
+        "Name": "web",
+        "Subsets": {"v1": {"Filter": "Service.Meta.v == 1", "OnlyPassing": True}},
+        "ConnectTimeout": "3s",
+        "RequestTimeout": "20s",
+        "LoadBalancer": {"Policy": "maglev", "HashPolicies": [{"SourceIP": True}]},
+        "Failover": {"v1": {"Datacenters": ["dc2"]}, "*": {"Targets": [{"Peer": "east"}]}},
+    },
+]
+
+
 def shown(service: str, *bodies: dict[str, Any], overrides: Overrides = NO_OVERRIDES) -> dict[str, Any]:
     return chain_json(compile_discovery(Entries(*bodies), service, "dc1", overrides), "td.consul")
 
@@ -52,32 +79,7 @@ def test_default() -> None:
 
 def test_router_splitter_and_resolver() -> None:
     """Nodes by type, each leading to the next; weights are percent."""
-    chain = shown(
-        "web",
-        HTTP,
-        {
-            "Kind": "service-router",
-            "Name": "web",
-            "Routes": [{"Match": {"HTTP": {"PathPrefix": "/admin"}}, "Destination": {"Service": "admin"}}],
-        },
-        {
-            "Kind": "service-splitter",
-            "Name": "web",
-            "Splits": [
-                {"Weight": 66.67, "ServiceSubset": "v1", "RequestHeaders": {"Set": {"x": "1"}}},
-                {"Weight": 33.33, "Service": "old"},
-            ],
-        },
-        {
-            "Kind": "service-resolver",
-            "Name": "web",
-            "Subsets": {"v1": {"Filter": "Service.Meta.v == 1", "OnlyPassing": True}},
-            "ConnectTimeout": "3s",
-            "RequestTimeout": "20s",
-            "LoadBalancer": {"Policy": "maglev", "HashPolicies": [{"SourceIP": True}]},
-            "Failover": {"v1": {"Datacenters": ["dc2"]}, "*": {"Targets": [{"Peer": "east"}]}},
-        },
-    )
+    chain = shown("web", *TRAFFIC)
     assert chain["StartNode"] == "router:web.default.default"
     assert "Default" not in chain
     router = chain["Nodes"]["router:web.default.default"]

@@ -3,13 +3,13 @@
 from catalog.api.app import routes
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Judge, Right
+from catalog.api.legacy.intentions import IntentionFamily
 from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
 from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
 from catalog.api.v1.identity import IdentityEndpoints
-from catalog.api.v1.intentions import IntentionEndpoints
 from catalog.api.v1.roots import RootEndpoints
 from catalog.api.v1.status import StatusEndpoints
 from catalog.api.v1.sync import SyncEndpoints
@@ -21,7 +21,7 @@ FAMILIES = (
     EntryEndpoints,
     HealthEndpoints,
     IdentityEndpoints,
-    IntentionEndpoints,
+    IntentionFamily,
     QueryEndpoints,
     RevocationEndpoints,
     RootEndpoints,
@@ -53,7 +53,11 @@ async def test_only_the_trust_bundle_and_joining_are_open() -> None:
         "/v1/query/{query}/explain",
         "/v1/config/{kind}",
         "/v1/config/{kind}/{name}",
+        "/v1/connect/intentions",
         "/v1/connect/intentions/exact",
+        "/v1/connect/intentions/match",
+        "/v1/connect/intentions/check",
+        "/v1/connect/intentions/{intention_id}",
         "/v1/linkspan/sync",
         "/v1/linkspan/lease/{node}",
         "/v1/linkspan/leaf",

@@ -37,9 +37,9 @@ async def test_names_may_carry_the_namespace_there_is(text: str, fits: bool) -> 
 async def test_only_the_operator_writes(caller: Caller) -> None:
     async with open_api() as api:
         endpoints = IntentionEndpoints(api)
-        with pytest.raises(PermissionDeniedError, match="Permission denied.*intention.*api"):
+        with pytest.raises(PermissionDeniedError, match=r"Permission denied.*intention.*api"):
             await endpoints.put(make_call("PUT", PAIR, {"Action": "allow"}, caller=caller))
-        with pytest.raises(PermissionDeniedError, match="Permission denied.*intention.*api"):
+        with pytest.raises(PermissionDeniedError, match=r"Permission denied.*intention.*api"):
             await endpoints.delete(make_call("DELETE", PAIR, caller=caller))
 
 
