@@ -135,9 +135,10 @@ def settings_of(flags: dict[str, Any]) -> Any:
 
     from catalog.api.http.serve import DEFAULT_LIMITS
     from catalog.compile.entries.duration import parse_duration
+    from catalog.dns.serve.made import check_settings
     from catalog.server.config.overlay import acl_of
     from catalog.server.config.shapes import Config
-    from catalog.server.dns import check_dns, dns_address, dns_settings
+    from catalog.server.dns import dns_address, dns_settings
     from catalog.server.settings import Settings
     from mesh.model.names import check_label, check_node, check_trust_domain
 
@@ -161,7 +162,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
         leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
         acl=acl_of(flags.get("config") or Config(), default_enabled=True),
         dns=dns_address(flags["dns"], flags["http"]),
-        dns_settings=check_dns(
+        dns_settings=check_settings(
             msgspec.structs.replace(
                 dns_settings(flags.get("config") or Config(), flags["datacenter"]),
                 domain=flags["dns_domain"],

@@ -142,6 +142,21 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
     help="A name that the API answers to, beside localhost and loopback addresses. Repeatable.",
 )
 @click.option(
+    "--dns",
+    default="127.0.0.1:8600",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Where DNS is served, UDP and TCP; 'off' for nowhere.",
+)
+@click.option("--dns-domain", default="consul", show_default=True, help="The domain that DNS answers for.")
+@click.option(
+    "--recursor",
+    "recursors",
+    multiple=True,
+    metavar="IP[:PORT]",
+    help="A DNS server to ask for all other names. Repeatable: asked in order.",
+)
+@click.option(
     "--socket",
     "socket_path",
     type=click.Path(path_type=Path),
@@ -168,6 +183,9 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     config_dir: Path | None,
     http: str,
     allowed_hosts: tuple[str, ...],
+    dns: str,
+    dns_domain: str,
+    recursors: tuple[str, ...],
     socket_path: Path,
     socket_group: str,
     enable_script_checks: bool,
@@ -180,9 +198,15 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     from agents.vm.host.agent import AgentSettings, load_agent
     from agents.vm.host.enrolment import EnrolmentError
     from agents.vm.host.serve import ListenError
+    from catalog.dns.answer.settings import DnsSettings
+    from catalog.dns.serve.made import check_settings
     from mesh.wire.http1.host import InvalidHostError
 
     start_log(log_level)
+    try:
+        names = check_settings(DnsSettings(domain=dns_domain, recursors=recursors))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     settings = AgentSettings(
         state_dir=state_dir,
         socket=socket_path,
@@ -192,6 +216,8 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
         socket_group=socket_group,
         enable_script_checks=enable_script_checks,
         leave_on_terminate=leave_on_terminate,
+        dns="" if dns == "off" else dns,
+        dns_settings=names,
     )
     try:
         trio.run(load_agent(settings).run)

@@ -21,6 +21,7 @@ from catalog.api.acl.start import expire_tokens, keep_initial_tokens
 from catalog.api.api import SERVER_PORT, Api
 from catalog.api.app import application, routes
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
+from catalog.api.query.made import make_dns_queries
 from catalog.api.token_review import KubernetesJoin
 from catalog.authority.authority import Authority
 from catalog.authority.root_file import ROOT_FILE, AuthorityFileError
@@ -117,8 +118,8 @@ async def _run(
             server = Server(application(routes(api)), [plain, mesh] if plain else [mesh], settings.limits)
             running = Running(plain.address if plain else "", mesh.address, api, server, dns.address if dns else "")
             if dns is not None:
-                answers = serve_state(settings.dns_settings, engine, lambda: api.gate.authorizer(ANONYMOUS))
-                await nursery.start(answers.run, dns)
+                rights = partial(api.gate.authorizer, ANONYMOUS)
+                await nursery.start(serve_state(settings.dns_settings, engine, rights, make_dns_queries(api)).run, dns)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 task_status.started(running)

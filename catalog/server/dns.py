@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 from catalog.access.authorizer import Authorizer
 from catalog.compile.entries.duration import InvalidDurationError, parse_duration
+from catalog.dns.answer.directory import QueryExecutor
 from catalog.dns.answer.settings import DnsSettings
-from catalog.dns.serve.made import make_server
-from catalog.dns.serve.recursor import parse_recursor
+from catalog.dns.serve.made import check_settings, make_server
 from catalog.dns.serve.server import DnsServer
-from catalog.dns.wire.name import encode_name
 from catalog.dns.wire.record import Soa
 from catalog.engine import Catalog
 from catalog.server.config.document import ConfigError
@@ -21,13 +20,20 @@ _SOA_FIELDS = {"refresh": "refresh_s", "retry": "retry_s", "expire": "expire_s",
 _TTL_LIMIT_S = 2**31 - 1
 
 
-def serve_state(settings: DnsSettings, engine: Catalog, authorizer: Callable[[], Authorizer]) -> DnsServer:
+def serve_state(
+    settings: DnsSettings,
+    engine: Catalog,
+    authorizer: Callable[[], Authorizer],
+    queries: QueryExecutor | None = None,
+) -> DnsServer:
     """A server that answers from the engine's state with the rights of the moment, which are the anonymous token's.
+
+    Without `queries` there are no prepared queries.
 
     Raises:
         ValueError: a domain or a recursor of the settings is none.
     """
-    return make_server(settings, StateDirectory(lambda: engine.state, authorizer))
+    return make_server(settings, StateDirectory(lambda: engine.state, authorizer), queries=queries)
 
 
 def dns_address(dns: str | None, http: str) -> str:
@@ -39,21 +45,6 @@ def dns_address(dns: str | None, http: str) -> str:
     if dns is None:
         return "127.0.0.1:0" if http.endswith(":0") else DEFAULT_DNS
     return "" if dns == OFF else dns
-
-
-def check_dns(settings: DnsSettings) -> DnsSettings:
-    """The settings, judged.
-
-    Raises:
-        ValueError: a domain or a recursor is none.
-    """
-    for domain in (settings.domain, settings.alt_domain):
-        encode_name(domain.strip("."))
-    if not settings.domain.strip("."):
-        raise ValueError("DNS answers for a domain: an empty one is the whole internet")
-    for recursor in settings.recursors:
-        parse_recursor(recursor)
-    return settings
 
 
 def dns_settings(config: Config, datacenter: str) -> DnsSettings:
@@ -84,7 +75,7 @@ def dns_settings(config: Config, datacenter: str) -> DnsSettings:
         recursor_timeout_s=_seconds("recursor_timeout", dns.recursor_timeout) or default.recursor_timeout_s,
     )
     try:
-        return check_dns(settings)
+        return check_settings(settings)
     except ValueError as error:
         raise ConfigError(f"domain, alt_domain, recursors: {error}") from error
 

@@ -278,7 +278,10 @@ async def start_network(world: World, network: Network) -> None:
             (home / "services" / f"{workload.name}.json").write_text(json.dumps(service_file(workload), indent=1))
     sock = home / "agent.sock"
     agent = ["agent", "--state-dir", str(home / "state"), "--config-dir", str(home / "services"), "--socket", str(sock)]
-    world.start(f"agent-{network.node}", [world.linkspan, *agent, "--http", f"{network.host}:8500"])
+    world.start(
+        f"agent-{network.node}",
+        [world.linkspan, *agent, "--http", f"{network.host}:8500", "--dns", f"{network.host}:8600"],
+    )
     await world.wait("the agent's socket", sock.exists)
     gateway = ["gateway", "mesh", "--network", network.name, "--agent", f"unix:{sock}", "--catalog", CATALOG_MESH]
     gateway += ["--lan", f"{network.host}:8444", "--wan", network.wan, "--agent-api", f"{network.host}:8500"]

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +15,17 @@ import trio
 
 from agents.vm.api.app import forwarding_app
 from agents.vm.api.call import App
+from agents.vm.dns.made import make_names
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.enrolment import IDENTITY_FOLDER, Enrolment, EnrolmentError, load_enrolment
 from agents.vm.host.lease import Lease
-from agents.vm.host.serve import listen_loopback, listen_unix, only_for, serve
+from agents.vm.host.serve import listen_loopback, listen_names, listen_unix, only_for, serve
 from agents.vm.host.upstream import CatalogLink, ForwardLink
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 from agents.vm.relay.relay import Relay
 from agents.vm.relay.socket_app import ProxyEndpoints, socket_app
+from catalog.dns.answer.settings import DnsSettings
+from catalog.dns.serve.listen import DnsListener
 from mesh.identity.context import UnusableIdentityError
 from mesh.identity.keep import KeptLeafError, LeafStore
 from mesh.identity.leaf import Leaf
@@ -42,6 +46,7 @@ STATUS_EVERY_S = 5.0
 LEAVE_WITHIN_S = 5.0
 OWN_CONNECTIONS = 16
 FORWARDED_CONNECTIONS = 512
+NAMING_CONNECTIONS = 16
 LEASE_CONNECTIONS = 2
 """Of its own: a burst of calls by proxies must not keep the lease waiting until it lapses."""
 
@@ -59,7 +64,8 @@ class LapsedError(SyncError):
 class AgentSettings(msgspec.Struct, frozen=True):
     """How this agent runs. `socket_group` is the group whose members may reach the proxies' socket.
 
-    `allowed_hosts` are names that the API answers to beside loopback's own.
+    `allowed_hosts` are names that the API answers to beside loopback's own. `dns` empty: no DNS; of `dns_settings` the
+    datacenter is the enrolment's.
     """
 
     state_dir: Path
@@ -70,6 +76,8 @@ class AgentSettings(msgspec.Struct, frozen=True):
     enable_script_checks: bool = False
     leave_on_terminate: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    dns: str = ""
+    dns_settings: DnsSettings = DnsSettings()
 
 
 class Doors(NamedTuple):
@@ -79,6 +87,7 @@ class Doors(NamedTuple):
     unix: socket.socket
     api: App
     tcp: socket.socket
+    names: DnsListener | None
 
 
 class Agent:
@@ -95,6 +104,7 @@ class Agent:
         self._client = self._connect(OWN_CONNECTIONS)
         self._forwarding = self._connect(FORWARDED_CONNECTIONS)
         self._leasing = self._connect(LEASE_CONNECTIONS)
+        self._naming = self._connect(NAMING_CONNECTIONS)
         self._core = Core(
             enrolment.facts,
             CatalogRegistrar(CatalogLink(self._client)),
@@ -119,19 +129,23 @@ class Agent:
     async def run(self) -> None:
         """Run until told to stop."""
         settings, host = self._settings, self._core.host
-        with listen_loopback(settings.http) as tcp, listen_unix(settings.socket, settings.socket_group) as unix:
+        with ExitStack() as stack:
+            tcp = stack.enter_context(listen_loopback(settings.http))
+            names = stack.enter_context(listen_names(settings.dns)) if settings.dns else None
+            unix = stack.enter_context(listen_unix(settings.socket, settings.socket_group))
             await self._relay.restore()
             self._on_news({ROOTS})
             proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
             api = only_for(host_rule(settings.allowed_hosts), forwarding_app(host, ForwardLink(self._forwarding)))
             try:
-                await self._run_all(Doors(socket_app(host, proxies), unix, api, tcp))
+                await self._run_all(Doors(socket_app(host, proxies), unix, api, tcp, names))
             finally:
                 settings.socket.unlink(missing_ok=True)
                 with trio.CancelScope(shield=True):
                     await self._client.aclose()
                     await self._forwarding.aclose()
                     await self._leasing.aclose()
+                    await self._naming.aclose()
 
     async def _run_all(self, doors: Doors) -> None:
         settings = self._settings
@@ -143,6 +157,10 @@ class Agent:
             nursery.start_soon(LeafRenewal(self._client, self._identity, self._store, self.rejoined).run)
             nursery.start_soon(self._notifier.watch)
             nursery.start_soon(self._tell_status)
+            if doors.names is not None:
+                names = msgspec.structs.replace(settings.dns_settings, datacenter=self._enrolment.datacenter)
+                await nursery.start(make_names(names, ForwardLink(self._naming)).run, doors.names)
+                log.info("DNS for %s on %s", names.domain, doors.names.address)
             async with trio.open_nursery() as serving:
                 await serving.start(serve, doors.socket_app, doors.unix, self._stopping.wait)
                 await serving.start(serve, doors.api, doors.tcp, self._stopping.wait)

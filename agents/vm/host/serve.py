@@ -25,6 +25,7 @@ from anycorn.worker_context import WorkerContext
 from anyio.abc import SocketListener, SocketStream
 
 from agents.vm.api.call import TEXT_TYPE, App, Receive, Scope, Send
+from catalog.dns.serve.listen import DnsListener, listen_dns
 from mesh.sync.link.address import InvalidAddressError, parse_host_port
 from mesh.wire.http1.host import HostRule
 
@@ -66,6 +67,20 @@ def listen_loopback(address: str) -> socket.socket:
         sock.close()
         raise ListenError(f"cannot listen on {address}: {error.strerror}: is another agent running?") from error
     return sock
+
+
+def listen_names(address: str) -> DnsListener:
+    """The sockets of DNS; port 0 picks one.
+
+    Raises:
+        ListenError: it is no address, or it is taken.
+    """
+    try:
+        return listen_dns(address)
+    except OSError as error:
+        raise ListenError(f"{error.strerror}: choose another --dns, or 'off'") from error
+    except ValueError as error:
+        raise ListenError(str(error)) from error
 
 
 def listen_unix(path: Path, group: str = "") -> socket.socket:

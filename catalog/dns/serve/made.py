@@ -8,8 +8,24 @@ from catalog.dns.answer.answers import Answers, Shuffle
 from catalog.dns.answer.directory import Directory, QueryExecutor
 from catalog.dns.answer.responder import Responder
 from catalog.dns.answer.settings import DnsSettings
-from catalog.dns.serve.recursor import Recursors
+from catalog.dns.serve.recursor import Recursors, parse_recursor
 from catalog.dns.serve.server import DnsServer, Fill
+from catalog.dns.wire.name import encode_name
+
+
+def check_settings(settings: DnsSettings) -> DnsSettings:
+    """The settings, judged.
+
+    Raises:
+        ValueError: a domain or a recursor is none.
+    """
+    for domain in (settings.domain, settings.alt_domain):
+        encode_name(domain.strip("."))
+    if not settings.domain.strip("."):
+        raise ValueError("DNS answers for a domain: an empty one is the whole internet")
+    for recursor in settings.recursors:
+        parse_recursor(recursor)
+    return settings
 
 
 def make_server(

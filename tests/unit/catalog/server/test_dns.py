@@ -8,7 +8,7 @@ from catalog.dns.answer.settings import DnsSettings
 from catalog.dns.wire.record import Soa
 from catalog.server.config.document import ConfigError
 from catalog.server.config.read import _convert
-from catalog.server.dns import check_dns, dns_address, dns_settings
+from catalog.server.dns import dns_address, dns_settings
 
 
 def made(**values: Any) -> DnsSettings:
@@ -66,12 +66,6 @@ def test_every_setting_arrives() -> None:
 def test_what_cannot_be_used_is_refused_by_name(values: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         made(**values)
-
-
-def test_the_root_is_no_domain_to_serve() -> None:
-    """Every name of the internet would be NXDOMAIN."""
-    with pytest.raises(ValueError, match="whole internet"):
-        check_dns(DnsSettings(domain="."))
 
 
 @pytest.mark.parametrize(
