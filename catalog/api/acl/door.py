@@ -1,6 +1,8 @@
 """What every endpoint of `/v1/acl` asks first: is access control on, and may the caller read or write it."""
 
+import functools
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api
@@ -19,19 +21,20 @@ class Door:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    def reading(self, handler: Handler) -> Method:
-        """A handler that asks for `acl:read`."""
-        return self._guarded(handler, Access.READ)
+    def reading(self, handler: Handler, body: Any = None) -> Method:
+        """A handler that asks for `acl:read`; `body` is the type that its body is read into."""
+        return self._guarded(handler, Access.READ, body)
 
-    def writing(self, handler: Handler) -> Method:
+    def writing(self, handler: Handler, body: Any = None) -> Method:
         """A handler that asks for `acl:write`."""
-        return self._guarded(handler, Access.WRITE)
+        return self._guarded(handler, Access.WRITE, body)
 
-    def open(self, handler: Handler) -> Method:
+    def open(self, handler: Handler, body: Any = None) -> Method:
         """A handler for everyone that the port lets in: what it does is about its caller alone."""
-        return self._guarded(handler, None)
+        return self._guarded(handler, None, body)
 
-    def _guarded(self, handler: Handler, access: Access | None) -> Method:
+    def _guarded(self, handler: Handler, access: Access | None, body: Any) -> Method:
+        @functools.wraps(handler)
         async def guarded(call: Call) -> Answer:
             if not self._api.gate.acl.enabled:
                 raise AclDisabledError
@@ -39,7 +42,7 @@ class Door:
                 call.require(Resource.ACL, "", access)
             return await handler(call)
 
-        return Method(guarded, IN_HANDLER)
+        return Method(guarded, IN_HANDLER, body=body)
 
 
 def listed(call: Call, value: object, index: int) -> Answer:

@@ -28,11 +28,11 @@ class PolicyEndpoints:
         door = Door(self._api)
         return {
             "/v1/acl/policies": {"GET": door.reading(self.list_all)},
-            "/v1/acl/policy": {"PUT": door.writing(self.create)},
+            "/v1/acl/policy": {"PUT": door.writing(self.create, PolicyBody)},
             "/v1/acl/policy/name/{name:path}": {"GET": door.reading(self.read_by_name)},
             "/v1/acl/policy/{id}": {
                 "GET": door.reading(self.read),
-                "PUT": door.writing(self.update),
+                "PUT": door.writing(self.update, PolicyBody),
                 "DELETE": door.writing(self.delete),
             },
         }

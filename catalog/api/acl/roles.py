@@ -28,11 +28,11 @@ class RoleEndpoints:
         door = Door(self._api)
         return {
             "/v1/acl/roles": {"GET": door.reading(self.list_all)},
-            "/v1/acl/role": {"PUT": door.writing(self.create)},
+            "/v1/acl/role": {"PUT": door.writing(self.create, RoleBody)},
             "/v1/acl/role/name/{name}": {"GET": door.reading(self.read_by_name)},
             "/v1/acl/role/{id}": {
                 "GET": door.reading(self.read),
-                "PUT": door.writing(self.update),
+                "PUT": door.writing(self.update, RoleBody),
                 "DELETE": door.writing(self.delete),
             },
         }

@@ -44,11 +44,11 @@ class SystemEndpoints:
         """Every path with its methods."""
         door = Door(self._api)
         return {
-            "/v1/acl/bootstrap": {"PUT": door.open(self.bootstrap)},
+            "/v1/acl/bootstrap": {"PUT": door.open(self.bootstrap, BootstrapBody)},
             "/v1/acl/replication": {"GET": door.reading(self.replication)},
             "/v1/acl/templated-policies": {"GET": door.reading(self.templates)},
             "/v1/acl/templated-policy/name/{name:path}": {"GET": door.reading(self.template)},
-            "/v1/acl/templated-policy/preview/{name:path}": {"POST": door.reading(self.preview)},
+            "/v1/acl/templated-policy/preview/{name:path}": {"POST": door.reading(self.preview, VariablesBody)},
         }
 
     async def bootstrap(self, call: Call) -> Answer:

@@ -48,14 +48,14 @@ class TokenEndpoints:
         door = Door(self._api)
         return {
             "/v1/acl/tokens": {"GET": door.reading(self.list_all)},
-            "/v1/acl/token": {"PUT": door.writing(self.create)},
+            "/v1/acl/token": {"PUT": door.writing(self.create, TokenBody)},
             "/v1/acl/token/self": {"GET": door.open(self.read_self)},
             "/v1/acl/token/{accessor}": {
                 "GET": door.reading(self.read),
-                "PUT": door.writing(self.update),
+                "PUT": door.writing(self.update, TokenBody),
                 "DELETE": door.writing(self.delete),
             },
-            "/v1/acl/token/{accessor}/clone": {"PUT": door.writing(self.clone)},
+            "/v1/acl/token/{accessor}/clone": {"PUT": door.writing(self.clone, TokenBody)},
         }
 
     async def list_all(self, call: Call) -> Answer:
