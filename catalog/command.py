@@ -91,7 +91,8 @@ def catalog(context: click.Context, /, **flags: Any) -> None:
     raise_file_limit()
     given = {name for name in flags if context.get_parameter_source(name) in _GIVEN}
     try:
-        trio.run(_run, settings_of(configured(flags, given)))
+        chosen = configured(flags, given)
+        trio.run(_run, settings_of(chosen), chosen["watched"])
     except (
         NotLoopbackError,
         InvalidNameError,
@@ -117,16 +118,18 @@ def configured(flags: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """
     from catalog.server.config.overlay import log_level, overlay, without_agent
     from catalog.server.config.read import Loaded, load
+    from catalog.server.config.reload import Watched
 
+    log = logging.getLogger("linkspan.catalog")
     loaded = load(flags["config_dir"]) if flags["config_dir"] else Loaded()
     logging.getLogger().setLevel((log_level(loaded.config) or "info").upper())
     for warning in (loaded.warning, without_agent(loaded.config)):
         if warning:
-            logging.getLogger("linkspan.catalog").warning("%s", warning)
+            log.warning("%s", warning)
     chosen = overlay(flags, given, loaded.config)
     if chosen["data_dir"] is None:
         raise click.UsageError("Missing option '--data-dir' (or data_dir in the configuration).")
-    return {**chosen, "config": loaded.config}
+    return {**chosen, "config": loaded.config, "watched": Watched(flags["config_dir"], loaded, log)}
 
 
 def settings_of(flags: dict[str, Any]) -> Any:
@@ -208,7 +211,7 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(settings: Any) -> None:
+async def _run(settings: Any, watched: Any) -> None:
     import os
 
     import trio
@@ -219,7 +222,7 @@ async def _run(settings: Any) -> None:
 
     stop = trio.Event()
     notifier = Notifier(os.environ)
-    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with one_error(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
 
             async def serve(task_status: trio.TaskStatus[Running]) -> None:
@@ -235,7 +238,10 @@ async def _run(settings: Any) -> None:
             click.echo(f"linkspan catalog: the operator's token is in {settings.data_dir / OPERATOR_FILE}")
             nursery.start_soon(notifier.watch)
             notifier.ready("serving")
-            async for _ in signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    await watched.reload_at_signal()
+                    continue
                 notifier.stopping()
                 click.echo("linkspan catalog: stopping")
                 stop.set()

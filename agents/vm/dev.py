@@ -48,6 +48,7 @@ from catalog.server.assembly import one_error, own_registration
 from catalog.server.certificate import ServerCertificate
 from catalog.server.config.overlay import acl_of
 from catalog.server.config.read import Loaded, load, setting_keys
+from catalog.server.config.reload import Watched
 from mesh.wire.http1.host import host_rule
 
 log = logging.getLogger("linkspan.dev")
@@ -119,7 +120,7 @@ async def run_dev(
             core = _core(settings, api, stop)
             await nursery.start(core.run)
             listeners.append(Listener(mesh_socket, certificate.context))
-            reload = Reloader(settings.config_dir, settings.loaded, core.reload)
+            reload = Reloader(Watched(settings.config_dir, settings.loaded, log), core.reload)
             host = msgspec.structs.replace(core.host, reload=reload)
             server = Server(application([*agent_routes(host), *routes(api)]), listeners)
             async with trio.open_nursery() as serving:

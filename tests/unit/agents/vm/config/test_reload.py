@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from agents.vm.api.call import CallError
-from agents.vm.config.reload import Reloader
+from agents.vm.config.reload import Reloader, log
 from catalog.server.config.read import Loaded, load
+from catalog.server.config.reload import Watched
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ async def test_what_can_be_applied_is_and_the_rest_is_named(tmp_path: Path, capl
     """The level at once, definitions through the agent, a restart for the rest; what is ignored now is said once."""
     file, definitions = tmp_path / "config.json", Definitions()
     file.write_text("{}")
-    reload = Reloader(tmp_path, load(tmp_path), definitions)
+    reload = Reloader(Watched(tmp_path, load(tmp_path), log), definitions)
     file.write_text(json.dumps({"log_level": "error", "node_name": "other", "encrypt": "k"}))
     with caplog.at_level(logging.WARNING, "linkspan.dev"):
         await reload()
@@ -50,7 +51,7 @@ async def test_a_bad_configuration_changes_nothing(tmp_path: Path, caplog: pytes
     """Its caller hears why (500, as Consul answers); at a signal the log does."""
     file, definitions = tmp_path / "config.json", Definitions()
     file.write_text("{}")
-    reload = Reloader(tmp_path, load(tmp_path), definitions)
+    reload = Reloader(Watched(tmp_path, load(tmp_path), log), definitions)
     file.write_text('{"log_level": "loud"}')
     with pytest.raises(CallError, match="log_level"):
         await reload()
@@ -62,5 +63,5 @@ async def test_a_bad_configuration_changes_nothing(tmp_path: Path, caplog: pytes
 async def test_without_a_directory_definitions_alone_are_read() -> None:
     """There is nothing else to read."""
     definitions = Definitions()
-    await Reloader(None, Loaded(), definitions)()
+    await Reloader(Watched(None, Loaded(), log), definitions)()
     assert definitions.count == 1
