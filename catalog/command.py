@@ -149,6 +149,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
     if flags["trust_domain"] is not None:
         check_trust_domain(flags["trust_domain"])
     cluster, access = _kubernetes_of(flags)
+    config = flags.get("config") or Config()
     return Settings(
         data_dir=flags["data_dir"],
         datacenter=flags["datacenter"],
@@ -163,11 +164,12 @@ def settings_of(flags: dict[str, Any]) -> Any:
         publish_roots=flags["publish_roots"],
         allowed_hosts=flags["allowed_hosts"],
         leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
-        acl=acl_of(flags.get("config") or Config(), default_enabled=True),
+        acl=acl_of(config, default_enabled=True),
+        node_meta=config.node_meta,
         dns=dns_address(flags["dns"], flags["http"]),
         dns_settings=check_settings(
             msgspec.structs.replace(
-                dns_settings(flags.get("config") or Config(), flags["datacenter"]),
+                dns_settings(config, flags["datacenter"]),
                 domain=flags["dns_domain"],
                 recursors=tuple(flags["recursors"]),
             )

@@ -163,7 +163,8 @@ def _core(settings: DevSettings, api: Api, stop: trio.Event) -> Core:
     async def leave() -> None:
         stop.set()
 
-    node = NodeFacts(settings.node, LOOPBACK, settings.datacenter, meta={NETWORK_META: settings.network})
+    meta = {**settings.loaded.config.node_meta, NETWORK_META: settings.network}
+    node = NodeFacts(settings.node, LOOPBACK, settings.datacenter, meta=meta)
     core_settings = CoreSettings(
         config_dir=settings.config_dir,
         beside=setting_keys(),

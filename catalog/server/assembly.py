@@ -96,8 +96,7 @@ async def _run(
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.run)
             await keep_operator_token(engine, settings.data_dir)
-            shared = engine.state.lease(settings.node) is not None
-            await engine.submit(own_registration(settings.node, settings.address, settings.datacenter, shared=shared))
+            await _register_own_node(engine, settings)
             join = KubernetesJoin(settings.cluster, kubernetes) if kubernetes and settings.cluster else None
             api = Api(
                 engine,
@@ -175,14 +174,28 @@ async def keep_operator_token(engine: Catalog, data_dir: Path) -> None:
         await engine.submit(change)
 
 
-def own_registration(node: str, address: str, datacenter: str, *, shared: bool = False) -> Register:
+async def _register_own_node(engine: Catalog, settings: Settings) -> None:
+    shared = engine.state.lease(settings.node) is not None
+    own = own_registration(settings.node, settings.address, settings.datacenter, shared=shared, meta=settings.node_meta)
+    await engine.submit(own)
+
+
+def own_registration(
+    node: str, address: str, datacenter: str, *, shared: bool = False, meta: dict[str, str] | None = None
+) -> Register:
     """The catalog's own node, with the service `consul` that Consul's clients expect on a server's.
 
     `shared`: an agent holds the node's lease, so its address, meta and health are the agent's to say.
     """
     return Register(
         skip_node_update=shared,
-        node=Node(node=node, address=address, datacenter=datacenter, tagged_addresses={"lan": address, "wan": address}),
+        node=Node(
+            node=node,
+            address=address,
+            datacenter=datacenter,
+            tagged_addresses={"lan": address, "wan": address},
+            meta=meta or {},
+        ),
         services=(ServiceInstance(service="consul", id="consul", port=SERVER_PORT),),
         checks=()
         if shared

@@ -49,3 +49,4 @@ class Settings(msgspec.Struct, frozen=True):
     dns: str = ""
     dns_settings: DnsSettings = DnsSettings()
     acl: AclSettings = ON
+    node_meta: dict[str, str] = {}

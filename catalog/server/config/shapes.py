@@ -26,10 +26,6 @@ class Tokens(msgspec.Struct, frozen=True):
     initial_management: str = ""
     default: str = ""
     agent: str = ""
-    agent_recovery: str = ""
-    replication: str = ""
-    config_file_service_registration: str = ""
-    dns: str = ""
 
 
 class Acl(msgspec.Struct, frozen=True):
@@ -38,24 +34,16 @@ class Acl(msgspec.Struct, frozen=True):
     enabled: bool | None = None
     default_policy: str = ""
     tokens: Tokens = Tokens()
-    token_ttl: Duration | None = None
-    policy_ttl: Duration | None = None
-    role_ttl: Duration | None = None
-    down_policy: str = ""
-    enable_token_persistence: bool | None = None
-    enable_key_list_policy: bool | None = None
 
 
 class DnsConfig(msgspec.Struct, frozen=True):
     """How names are answered (Consul's `dns_config`)."""
 
-    allow_stale: bool | None = None
     max_stale: Duration | None = None
     node_ttl: Duration | None = None
     service_ttl: dict[str, Duration] = {}
     enable_truncate: bool | None = None
     only_passing: bool | None = None
-    recursor_strategy: str = ""
     recursor_timeout: Duration | None = None
     udp_answer_limit: int | None = None
     a_record_limit: int | None = None
@@ -64,11 +52,9 @@ class DnsConfig(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds. Those of RPC and transactions have no counterpart."""
+    """Bounds. Those of RPC, keys and transactions have no counterpart."""
 
     http_max_conns_per_client: int | None = None
-    kv_max_value_size: int | None = None
-    txn_max_req_len: int | None = None
 
 
 class Connect(msgspec.Struct, frozen=True):
@@ -159,10 +145,16 @@ NO_COUNTERPART: Mapping[str, frozenset[str]] = {
         "https", "grpc", "grpc_tls", "serf_lan", "serf_wan", "server", "sidecar_min_port", "sidecar_max_port",
         "expose_min_port", "expose_max_port",
     }),
-    "acl": frozenset({"enable_token_replication", "msp_disable_bootstrap", "policy_ttl_default"}),
-    "acl.tokens": frozenset({"managed_service_provider"}),
-    "dns_config": frozenset({"prefer_namespace", "use_cache", "cache_max_age", "enable_additional_node_meta_txt"}),
+    "acl": frozenset({
+        "down_policy", "enable_key_list_policy", "enable_token_persistence", "enable_token_replication",
+        "msp_disable_bootstrap", "policy_ttl", "role_ttl", "token_ttl",
+    }),
+    "acl.tokens": frozenset({
+        "agent_recovery", "config_file_service_registration", "dns", "managed_service_provider", "replication",
+    }),
+    "dns_config": frozenset({"allow_stale", "recursor_strategy", "prefer_namespace", "use_cache", "cache_max_age", "enable_additional_node_meta_txt"}),
     "limits": frozenset({
+        "kv_max_value_size", "txn_max_req_len",
         "https_handshake_timeout", "rpc_handshake_timeout", "rpc_client_timeout", "rpc_max_conns_per_client",
         "rpc_rate", "rpc_max_burst", "request_limits",
     }),
