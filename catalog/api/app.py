@@ -11,6 +11,7 @@ from catalog.api.acl.family import AclEndpoints
 from catalog.api.api import Api, Paths
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Gate
+from catalog.api.gateways.endpoints import GatewayEndpoints
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
 from catalog.api.http.endpoint import Endpoint, Method, send_answer
@@ -60,6 +61,7 @@ def routes(api: Api) -> list[BaseRoute]:
         EntryEndpoints(api),
         ChainEndpoints(api),
         QueryEndpoints(api),
+        GatewayEndpoints(api),
         RootEndpoints(api),
         SyncEndpoints(api),
         IdentityEndpoints(api),

@@ -1,6 +1,6 @@
 """`/v1/catalog/*`: register, deregister, and lists of nodes, services and instances."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -17,10 +17,11 @@ from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import PermissionDeniedError, RefusedError
 from catalog.api.http.query import check_datacenter
 from catalog.api.v1.registration import DeregisterBody, RegisterBody
-from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
+from catalog.api.v1.selection import is_merged, merged, nearest_first, of_nodes, with_central, with_tags
 from catalog.api.v1.shapes import Json, catalog_service_json, node_json, service_json
 from catalog.api.v1.sync import LEASE_TTL_S
 from catalog.compile.selectors import CATALOG_SERVICE, NODE, SERVICE
+from catalog.state.index import Topic
 from catalog.state.records import ServiceInstance
 from catalog.state.state import State
 
@@ -105,14 +106,12 @@ class CatalogEndpoints:
     async def service(self, call: Call) -> Answer:
         """The instances of a service, each with its node's fields."""
         name = call.path["name"]
-        read = lambda state: Found(self._rows(state, call, state.service(name)), (("instances", name),))  # noqa: E731
-        return await answer_read(self._api.parking, call, read, fields=CATALOG_SERVICE)
+        return await self._instances(call, ("instances", name), lambda state: state.service(name))
 
     async def connect(self, call: Call) -> Answer:
         """The instances that mesh callers of a service dial."""
         name = call.path["name"]
-        read = lambda state: Found(self._rows(state, call, state.connect(name)), (("connect", name),))  # noqa: E731
-        return await answer_read(self._api.parking, call, read, fields=CATALOG_SERVICE)
+        return await self._instances(call, ("connect", name), lambda state: state.connect(name))
 
     async def node(self, call: Call) -> Answer:
         """A node and its instances by ID; null if there is none."""
@@ -122,6 +121,13 @@ class CatalogEndpoints:
         """A node and its instances as a list."""
         return await self._node_read(call, by_id=False)
 
+    async def _instances(self, call: Call, topic: Topic, rows: Callable[[State], Iterable[ServiceInstance]]) -> Answer:
+        def read(state: State) -> Found:
+            return Found(self._rows(state, call, rows(state)), with_central(call.query, topic))
+
+        quiet = is_merged(call.query)
+        return await answer_read(self._api.parking, call, read, quiet=quiet, fields=CATALOG_SERVICE)
+
     async def _node_read(self, call: Call, *, by_id: bool) -> Answer:
         name, keep = call.path["name"], filter_of(call, SERVICE)
 
@@ -129,15 +135,18 @@ class CatalogEndpoints:
             node = state.node(name)
             if node is None:
                 return Found(None if by_id else {"Node": None, "Services": []}, (("node", name),))
-            services = keep_items(keep, [service_json(instance) for instance in state.node_services(name)])
+            instances = (merged(call.query, self._api.entries, row) for row in state.node_services(name))
+            services = keep_items(keep, [service_json(instance) for instance in instances])
             shown = {service["ID"]: service for service in services} if by_id else services
-            return Found({"Node": node_json(node), "Services": shown}, (("node", name),))
+            topics = with_central(call.query, ("node", name))
+            return Found({"Node": node_json(node), "Services": shown}, topics)
 
-        return await answer_read(self._api.parking, call, read)
+        return await answer_read(self._api.parking, call, read, quiet=is_merged(call.query))
 
     def _rows(self, state: State, call: Call, instances: Iterable[ServiceInstance]) -> list[Json]:
         """Flat rows of instances, after `tag`, `node-meta` and `near`."""
         placed = ((state.node(instance.node), instance) for instance in with_tags(call.query, instances))
         pairs = of_nodes(call.query, [(node, row) for node, row in placed if node is not None], lambda pair: pair[0])
         near = nearest_first(call.query, pairs, lambda pair: pair[0].node)
-        return [catalog_service_json(node, instance) for node, instance in near]
+        entries = self._api.entries
+        return [catalog_service_json(node, merged(call.query, entries, instance)) for node, instance in near]

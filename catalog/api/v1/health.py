@@ -10,7 +10,7 @@ from catalog.api.http.answer import Answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
-from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
+from catalog.api.v1.selection import is_merged, merged, nearest_first, of_nodes, with_central, with_tags
 from catalog.api.v1.shapes import Json, check_json, health_json
 from catalog.compile.selectors import CHECK, HEALTH
 from catalog.state.index import Topic
@@ -70,10 +70,12 @@ class HealthEndpoints:
 
     async def _instances(self, call: Call, topic: Topic, rows: Any) -> Answer:
         def read(state: State) -> Found:
-            return Found(self._shown(state, call, rows(state)), (topic,))
+            return Found(self._shown(state, call, rows(state)), with_central(call.query, topic))
 
-        # Consul streams these (no jitter), but sorts by distance only without the stream.
-        return await answer_read(self._api.parking, call, read, streaming=not call.query.near, fields=HEALTH)
+        # Consul streams these (no jitter), but sorts by distance and merges only without the stream.
+        quiet = is_merged(call.query)
+        streaming = not (call.query.near or quiet)
+        return await answer_read(self._api.parking, call, read, streaming=streaming, quiet=quiet, fields=HEALTH)
 
     def _shown(self, state: State, call: Call, instances: Iterable[ServiceInstance]) -> list[Json]:
         passing = call.query.flag("passing")
@@ -83,7 +85,7 @@ class HealthEndpoints:
         for node, instance in nearest_first(call.query, pairs, lambda pair: pair[0].node):
             checks = state.instance_checks(instance)
             if not passing or all(check.status is Health.PASSING for check in checks):
-                shown.append(health_json(node, instance, checks))
+                shown.append(health_json(node, merged(call.query, self._api.entries, instance), checks))
         return shown
 
     async def _checks(self, call: Call, rows: Any) -> Answer:

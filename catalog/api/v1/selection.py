@@ -1,4 +1,4 @@
-"""What `tag`, `node-meta` and `near` keep, and in which order.
+"""What `tag`, `node-meta` and `near` keep, in which order, and what `merge-central-config` makes of it.
 
 Pure. Tags match in any letter case, as in Consul; without network coordinates `near` can only put that node itself first.
 """
@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from catalog.api.http.query import Query
+from catalog.compile.central import merge_central
+from catalog.compile.entry_view import Entries, Topic
 from catalog.state.records import Node, ServiceInstance
 
 T = TypeVar("T")
+
+_CENTRAL: tuple[Topic, ...] = (("config", "service-defaults"), ("config", "proxy-defaults"))
 
 
 def with_tags(query: Query, instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
@@ -30,3 +34,18 @@ def of_nodes(query: Query, items: Iterable[T], node_of: Callable[[T], Node]) -> 
 def nearest_first(query: Query, items: list[T], name_of: Callable[[T], str]) -> list[T]:
     """Those on the node that `near` names first; the order is kept otherwise."""
     return sorted(items, key=lambda item: name_of(item) != query.near) if query.near else items
+
+
+def is_merged(query: Query) -> bool:
+    """Whether the caller wants the central configuration worked in. Such reads are quiet: they are hashed anew (Consul)."""
+    return query.flag("merge-central-config")
+
+
+def merged(query: Query, entries: Entries, instance: ServiceInstance) -> ServiceInstance:
+    """The instance as the caller wants it: as registered, or with the central configuration worked in."""
+    return merge_central(entries, instance) if is_merged(query) else instance
+
+
+def with_central(query: Query, *topics: Topic) -> tuple[Topic, ...]:
+    """The topics, and those of the central configuration if it is worked in."""
+    return (*topics, *_CENTRAL) if is_merged(query) else topics

@@ -3,6 +3,7 @@
 from catalog.api.app import routes
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Judge, Right
+from catalog.api.gateways.endpoints import GatewayEndpoints
 from catalog.api.legacy.intentions import IntentionFamily
 from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
@@ -19,6 +20,7 @@ FAMILIES = (
     CatalogEndpoints,
     ChainEndpoints,
     EntryEndpoints,
+    GatewayEndpoints,
     HealthEndpoints,
     IdentityEndpoints,
     IntentionFamily,
@@ -47,6 +49,8 @@ async def test_only_the_trust_bundle_and_joining_are_open() -> None:
         "/v1/catalog/deregister",
         "/v1/config",
         "/v1/discovery-chain/{service}",
+        "/v1/catalog/gateway-services/{gateway}",
+        "/v1/health/ingress/{service}",
         "/v1/query",
         "/v1/query/{query}",
         "/v1/query/{query}/execute",

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from catalog.api.http.query import Query, parse_query
-from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
+from catalog.api.v1.selection import is_merged, merged, nearest_first, of_nodes, with_central, with_tags
 from catalog.state.records import Node, ServiceInstance
+from tests.fakes.config_entries import Entries
 
 
 def query(raw: str) -> Query:
@@ -43,3 +44,15 @@ def test_all_node_meta_must_hold(raw: str, found: list[str]) -> None:
 def test_near_puts_that_node_first_and_keeps_the_order(near: str, found: str) -> None:
     nodes: Any = nearest_first(query(f"near={near}"), NODES, lambda node: node.node)
     assert " ".join(node.node for node in nodes) == found
+
+
+def test_the_central_configuration_only_where_it_is_asked_for() -> None:
+    """Then it is something that the read rests on, too."""
+    entries = Entries({"Kind": "proxy-defaults", "Name": "global", "Config": {"a": 1}})
+    gateway = ServiceInstance("edge", kind="mesh-gateway")
+    plain, asked = query(""), query("merge-central-config")
+    assert (is_merged(plain), is_merged(asked)) == (False, True)
+    assert merged(plain, entries, gateway) is gateway
+    assert merged(asked, entries, gateway).proxy.config == {"a": 1}
+    assert with_central(plain, ("node", "n1")) == (("node", "n1"),)
+    assert ("config", "proxy-defaults") in with_central(asked, ("node", "n1"))
