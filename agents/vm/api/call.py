@@ -1,5 +1,7 @@
 """One request and its answer, and the ASGI endpoint that connects them: methods, bounded body, errors as text, hang-ups.
 
+An answer is whole, or a stream that lasts until its caller hangs up.
+
 It must never leave a handler running whose caller is gone, nor show a traceback.
 """
 
@@ -12,7 +14,8 @@ import msgspec
 import trio
 
 from agents.vm.definition.document import DocumentError, load_json
-from agents.vm.definition.keys import DefinitionError
+from agents.vm.definition.duration import InvalidDurationError, parse_duration
+from agents.vm.definition.keys import DefinitionError, UnknownFieldError
 from agents.vm.local.entries import LocalError
 
 log = logging.getLogger("linkspan.agent.api")
@@ -20,6 +23,8 @@ log = logging.getLogger("linkspan.agent.api")
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT_S = 15.0
 MAX_PARAMETERS = 64
+DEFAULT_WAIT_S = 300.0
+MAX_WAIT_S = 600.0
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain; charset=utf-8"
 
@@ -67,6 +72,18 @@ class Call(msgspec.Struct, frozen=True):
             raise CallError(400, f"Invalid value for {name}: {value[:40]!r}")
         return known[value.lower()]
 
+    def wait_s(self) -> float:
+        """How many seconds the call may wait for news (`?wait=`), at most ten minutes.
+
+        Raises:
+            CallError: it is no duration.
+        """
+        text = self.query.get("wait", "")
+        try:
+            return min(parse_duration(text), MAX_WAIT_S) if text else DEFAULT_WAIT_S
+        except InvalidDurationError as error:
+            raise CallError(400, f"Invalid wait time: {error}") from error
+
     def json(self) -> Any:
         """The body as JSON.
 
@@ -79,13 +96,17 @@ class Call(msgspec.Struct, frozen=True):
             raise CallError(400, f"Request decode failed: {error}") from error
 
 
+Write = Callable[[bytes], Awaitable[None]]
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """What goes back."""
+    """What goes back. `stream` is called to write more after `body`, until it returns or the caller is gone."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = TEXT_TYPE
     headers: tuple[tuple[str, str], ...] = ()
+    stream: Callable[[Write], Awaitable[None]] | None = None
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -117,9 +138,14 @@ class Endpoint:
         try:
             handler = self._handler(scope["method"])
             call = _call(scope, await _read_body(receive))
+            if handler is not self._any_method:
+                _refuse_tenants(call)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_on_hang_up, receive, nursery.cancel_scope)
-                answer = await _guarded(handler, call)
+                answer = _pretty(call, await _guarded(handler, call))
+                if answer.stream is not None:
+                    streamed, answer = answer, None
+                    await _send_stream(streamed, send)
                 nursery.cancel_scope.cancel()
         except CallError as error:
             answer = Answer(error.status, str(error).encode(), TEXT_TYPE, error.headers)
@@ -148,8 +174,10 @@ async def _guarded(handler: Handler, call: Call) -> Answer:
         return Answer(error.status, str(error).encode(), TEXT_TYPE, error.headers)
     except LocalError as error:
         return text_answer(str(error), error.status)
+    except UnknownFieldError as error:
+        return text_answer(f'Request decode failed: json: unknown field "{error.field}": {error}', 400)
     except DefinitionError as error:
-        return text_answer(f"Invalid definition: {error}", 400)
+        return text_answer(str(error) if not error.path else f"Invalid definition: {error}", 400)
     except Exception:  # the request's root: one that fails unforeseen is logged and answered 500, the agent lives
         log.exception("%s %s failed", call.method, call.target.partition("?")[0])
         return text_answer("internal error: see the agent's log", 500)
@@ -166,11 +194,21 @@ def _call(scope: Scope, body: bytes) -> Call:
     query: dict[str, str] = {}
     for name, value in pairs:
         query.setdefault(name, value)
-    for name in ("ns", "partition"):
-        if query.get(name, "default") not in {"", "default"}:
-            raise CallError(400, f"Invalid query parameter: {name!r}: there is only the default one here")
     headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
     return Call(scope["method"], target, dict(scope.get("path_params", {})), query, headers, body)
+
+
+def _refuse_tenants(call: Call) -> None:
+    for name in ("ns", "partition"):
+        if call.query.get(name):
+            raise CallError(400, f'Invalid query parameter: "{name}": there is only the default one here, leave it out')
+
+
+def _pretty(call: Call, answer: Answer) -> Answer:
+    """With `?pretty`, JSON is laid out for people."""
+    if "pretty" not in call.query or answer.content_type != JSON_TYPE or not answer.body:
+        return answer
+    return msgspec.structs.replace(answer, body=msgspec.json.format(answer.body, indent=4) + b"\n")
 
 
 async def _read_body(receive: Receive) -> bytes:
@@ -196,6 +234,24 @@ async def _cancel_on_hang_up(receive: Receive, scope: trio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
+
+
+async def _send_stream(answer: Answer, send: Send) -> None:
+    """Start the answer at once, then pass on what the stream writes; survives whatever it raises, so that the agent lives."""
+    headers = [("content-type", answer.content_type), *answer.headers]
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+
+    async def write(data: bytes) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    assert answer.stream is not None
+    try:
+        await answer.stream(write)
+    except Exception:  # the request's root: a stream that fails unforeseen is logged and ended, the agent lives
+        log.exception("a stream failed")
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -4,6 +4,7 @@ The connection to the catalog carries the node's certificate, and with it the no
 endpoints for hosts and proxies are not forwarded, and a write needs a token of the caller's own.
 """
 
+from collections.abc import Mapping
 from posixpath import normpath
 from typing import Protocol
 from urllib.parse import unquote
@@ -53,14 +54,16 @@ class Upstream(Protocol):
 class Forward:
     """The handler of all other paths."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, tokens: Mapping[str, str] | None = None) -> None:
         self._upstream = upstream
+        self._tokens = tokens if tokens is not None else {}
 
     async def __call__(self, call: Call) -> Answer:
-        """Pass the call on; the caller's hang-up cancels it."""
-        refuse_lending(call)
+        """Pass the call on; the caller's hang-up cancels it. Who has no token has the agent's default one, if it was set."""
+        token = find_token(call) or self._tokens.get("default", "")
+        refuse_lending(call, token)
         headers = tuple((name, value) for name, value in call.headers if name in _PASSED_ON)
-        if token := find_token(call):
+        if token:
             headers = (*headers, (TOKEN_HEADER, token))
         try:
             passed = await self._upstream(call.method, call.target, headers, call.body)
@@ -75,8 +78,8 @@ class Forward:
         return Answer(passed.status, passed.body, content_type, back)
 
 
-def refuse_lending(call: Call) -> None:
-    """Refuse what would use the node's own rights.
+def refuse_lending(call: Call, token: str) -> None:
+    """Refuse what would use the node's own rights: `token` is the one that goes along.
 
     Raises:
         CallError: it is an endpoint for hosts and proxies, or a write without a token.
@@ -88,7 +91,7 @@ def refuse_lending(call: Call) -> None:
         )
     if not path.startswith("/v1/") or {".", ".."} & set(path.split("/")):
         raise CallError(404, "there is no such path here: the API is under /v1/")
-    if call.method not in _READS and not find_token(call):
+    if call.method not in _READS and not token:
         raise CallError(403, "Permission denied: a write through the agent needs a token (X-Consul-Token)")
 
 

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from agents.vm.api.call import CallError
+from agents.vm.api.forward import TOKEN_HEADER, CatalogAwayError, Passed, Upstream
+from agents.vm.api.rights import REFUSING, TRUSTING, Rights
 from agents.vm.local.entries import Change
 from agents.vm.local.forms import NodeFacts
 from agents.vm.local.state import LocalState
@@ -43,7 +46,11 @@ class News:
 
 
 class Host(msgspec.Struct, frozen=True):
-    """One agent as its API sees it. `filter_items` evaluates `?filter=`; without one, filters are refused."""
+    """One agent as its API sees it. `filter_items` evaluates `?filter=`; without one, filters are refused.
+
+    `upstream` is the way to the catalog for what only it knows. `rights` are for all verbs; `key_rights` say who may
+    have a service's private key, which is more than the right to register it. `tokens` are the agent's own, by kind.
+    """
 
     state: LocalState
     node: NodeFacts
@@ -54,6 +61,23 @@ class Host(msgspec.Struct, frozen=True):
     is_server: bool = False
     api_scripts: bool = False
     filter_items: Filter | None = None
+    upstream: Upstream | None = None
+    rights: Rights = TRUSTING
+    key_rights: Rights = REFUSING
+    tokens: dict[str, str] = msgspec.field(default_factory=dict)
+
+    async def catalog(self, method: str, target: str, *, token: str = "", body: bytes = b"") -> Passed:
+        """The catalog's answer to a call with the caller's token, whatever its status.
+
+        Raises:
+            CallError: the catalog cannot be reached (503).
+        """
+        if self.upstream is None:
+            raise CallError(503, "the catalog cannot be reached from this agent")
+        try:
+            return await self.upstream(method, target, ((TOKEN_HEADER, token),) if token else (), body)
+        except CatalogAwayError as error:
+            raise CallError(503, f"the catalog cannot be reached: {error}") from error
 
     async def told(self) -> None:
         """Give the catalog a moment to learn of a change, so that callers read their own writes."""

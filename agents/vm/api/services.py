@@ -1,19 +1,19 @@
 """`/v1/agent/services` and `/v1/agent/service/*`: list, read (blocking on a hash), register, deregister, maintenance."""
 
+import msgspec
 import trio
 
 from agents.vm.api.call import Answer, Call, CallError, Endpoint, json_answer
+from agents.vm.api.forward import find_token
 from agents.vm.api.host import Host
-from agents.vm.definition.duration import InvalidDurationError, parse_duration
+from agents.vm.api.rights import Ask, require
 from agents.vm.definition.keys import read_struct
 from agents.vm.definition.services import service_definition
 from agents.vm.definition.shapes import ServiceShape
-from agents.vm.definition.values import CheckDefinition, ScriptProbe
+from agents.vm.definition.values import CheckDefinition, ScriptProbe, ServiceDefinition
 from agents.vm.local.entries import Origin, unknown_service
 from agents.vm.local.forms import agent_service, content_hash
 
-DEFAULT_WAIT_S = 300.0
-MAX_WAIT_S = 600.0
 _SCRIPTS_OFF = "Scripts are disabled on this agent's API: define script checks in a service file"
 
 
@@ -37,12 +37,14 @@ class Services:
         """All services of this host by ID."""
         host = self._host
         forms = {key: agent_service(entry.definition, host.node) for key, entry in host.state.services.items()}
-        return json_answer(filtered(host, call, forms))
+        asks = {key: Ask("service", entry.definition.name, "read") for key, entry in host.state.services.items()}
+        return json_answer(filtered(host, call, await readable(host, call, forms, asks)))
 
     async def read(self, call: Call) -> Answer:
         """One service with its content hash; with `?hash=` it waits until that is no longer the hash."""
         service_id, asked = call.path["service_id"], call.query.get("hash", "")
-        with trio.move_on_after(_wait_s(call)):
+        await self._require(call, service_id, "read")
+        with trio.move_on_after(call.wait_s()):
             while asked and self._hash(service_id) == asked:
                 await self._host.news.wait()
         entry = self._host.state.services.get(service_id)
@@ -56,6 +58,11 @@ class Services:
         """Register a service, its checks and its sidecar."""
         host = self._host
         definition = service_definition(read_struct(call.json(), ServiceShape), node=host.node.name)
+        await require(host.rights, call, Ask("service", definition.name, "write"))
+        known = host.state.services.get(definition.id)
+        if known is not None and known.definition.name != definition.name:
+            await require(host.rights, call, Ask("service", known.definition.name, "write"))
+        definition = _with_token(definition, find_token(call))
         for check in definition.checks + (definition.sidecar.checks if definition.sidecar else ()):
             refuse_script(host, check)
         replace = call.flag("replace-existing-checks")
@@ -65,6 +72,7 @@ class Services:
 
     async def deregister(self, call: Call) -> Answer:
         """Deregister a service, its checks and its sidecar."""
+        await self._require(call, call.path["service_id"], "write")
         self._host.state.drop_service(call.path["service_id"], trio.current_time())
         await self._host.told()
         return Answer()
@@ -74,9 +82,16 @@ class Services:
         reason, enable = call.query.get("reason", ""), call.truth("enable")
         if not call.path["service_id"]:
             raise CallError(400, "Missing service ID")
+        await self._require(call, call.path["service_id"], "write")
         self._host.state.maintain(call.path["service_id"], reason, trio.current_time(), enable=enable)
         await self._host.told()
         return Answer()
+
+    async def _require(self, call: Call, service_id: str, access: str) -> None:
+        """The right to the service of that ID; one that is not here is told as unknown by whoever asks for it next."""
+        entry = self._host.state.services.get(service_id)
+        if entry is not None:
+            await require(self._host.rights, call, Ask("service", entry.definition.name, access))
 
     def _hash(self, service_id: str) -> str:
         entry = self._host.state.services.get(service_id)
@@ -93,6 +108,27 @@ def refuse_script(host: Host, check: CheckDefinition) -> None:
         raise CallError(400, _SCRIPTS_OFF)
 
 
+def _with_token(definition: ServiceDefinition, token: str) -> ServiceDefinition:
+    """With the caller's token to go along with the registration, where the body gives none."""
+    if not token or definition.token:
+        return definition
+    sidecar = definition.sidecar
+    if sidecar is not None and not sidecar.token:
+        sidecar = msgspec.structs.replace(sidecar, token=token)
+    return msgspec.structs.replace(definition, token=token, sidecar=sidecar)
+
+
+async def readable(
+    host: Host, call: Call, forms: dict[str, dict[str, object]], asks: dict[str, Ask]
+) -> dict[str, dict[str, object]]:
+    """What of a list the caller may see: `asks` names the right to each entry."""
+    if not host.rights.enabled:
+        return forms
+    verdicts = await host.rights.judge(find_token(call), list(asks.values()))
+    seen = {key for key, allowed in zip(asks, verdicts, strict=True) if allowed}
+    return {key: form for key, form in forms.items() if key in seen}
+
+
 def filtered(host: Host, call: Call, forms: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """What the call's `?filter=` keeps.
 
@@ -105,11 +141,3 @@ def filtered(host: Host, call: Call, forms: dict[str, dict[str, object]]) -> dic
     if host.filter_items is None:
         raise CallError(400, "this agent does not evaluate filters: ask the catalog (/v1/catalog, /v1/health)")
     return host.filter_items(text, forms)
-
-
-def _wait_s(call: Call) -> float:
-    text = call.query.get("wait", "")
-    try:
-        return min(parse_duration(text), MAX_WAIT_S) if text else DEFAULT_WAIT_S
-    except InvalidDurationError as error:
-        raise CallError(400, f"Invalid wait time: {error}") from error

@@ -1,4 +1,4 @@
-"""The probes themselves: HTTP, TCP and scripts, each with its time-out and bounded output.
+"""The probes themselves: HTTP, TCP, UDP, HTTP/2, systemd units and scripts, each with its time-out and bounded output.
 
 A probe never raises for what the probed side does: refusal, time-out and rubbish are results. Scripts run only when the
 operator allowed them (`--enable-script-checks`).
@@ -10,24 +10,30 @@ import subprocess
 from http import HTTPStatus
 from typing import Protocol
 
-import msgspec
 import trio
 
+from agents.vm.checks.datagram_probe import datagram
+from agents.vm.checks.h2_probe import SERVING, STATES, health, ping
 from agents.vm.checks.http_probe import ProbeFailedError, ask, tls_context
-from agents.vm.definition.values import HttpProbe, ScriptProbe, TcpProbe
+from agents.vm.checks.result import Result
+from agents.vm.checks.unit_probe import unit_state
+from agents.vm.definition.duration import format_duration
+from agents.vm.definition.values import (
+    GrpcProbe,
+    H2PingProbe,
+    HttpProbe,
+    OsServiceProbe,
+    RunProbe,
+    ScriptProbe,
+    TcpProbe,
+    UdpProbe,
+)
 from agents.vm.local.state import bounded
 from mesh.model.endpoint import Health
 
 EXIT_WARNING = 1
 
-RunProbe = HttpProbe | TcpProbe | ScriptProbe
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What one run of a probe found."""
-
-    status: Health
-    output: str
+_FAILURES = (ProbeFailedError, OSError, trio.BrokenResourceError, UnicodeError)
 
 
 class Prober(Protocol):
@@ -41,8 +47,9 @@ class Prober(Protocol):
 class EdgeProber:
     """The real probes."""
 
-    def __init__(self, *, enable_scripts: bool = False) -> None:
+    def __init__(self, *, enable_scripts: bool = False, systemctl: str = "systemctl") -> None:
         self._enable_scripts = enable_scripts
+        self._systemctl = systemctl
 
     async def run(self, probe: RunProbe, output_max_bytes: int) -> Result:
         """Run `probe` once, within its own time-out."""
@@ -50,25 +57,43 @@ class EdgeProber:
             with trio.fail_after(probe.timeout_s):
                 result = await self._dispatch(probe, output_max_bytes)
         except trio.TooSlowError:
-            result = Result(Health.CRITICAL, f"timed out after {probe.timeout_s:g}s")
+            after = format_duration(probe.timeout_s)
+            what = (
+                f"Timed out ({after}) running check" if isinstance(probe, ScriptProbe) else f"timed out after {after}"
+            )
+            result = Result(Health.CRITICAL, what)
         return Result(result.status, bounded(result.output, output_max_bytes))
 
     async def _dispatch(self, probe: RunProbe, output_max_bytes: int) -> Result:
         match probe:
             case HttpProbe():
                 return await _http(probe, output_max_bytes)
-            case TcpProbe():
-                return await _tcp(probe)
             case ScriptProbe() if not self._enable_scripts:
                 return Result(Health.CRITICAL, "script checks are off: start the agent with --enable-script-checks")
             case ScriptProbe():
                 return await _script(probe, output_max_bytes)
+            case OsServiceProbe():
+                return await unit_state(probe, self._systemctl)
+            case _:
+                return await _connect(probe)
+
+
+async def _connect(probe: TcpProbe | UdpProbe | GrpcProbe | H2PingProbe) -> Result:
+    match probe:
+        case TcpProbe():
+            return await _tcp(probe)
+        case UdpProbe():
+            return await _udp(probe)
+        case GrpcProbe():
+            return await _grpc(probe)
+        case H2PingProbe():
+            return await _h2ping(probe)
 
 
 async def _http(probe: HttpProbe, output_max_bytes: int) -> Result:
     try:
         answer = await ask(probe, output_max_bytes)
-    except (ProbeFailedError, OSError, trio.BrokenResourceError, UnicodeError) as error:
+    except _FAILURES as error:
         return Result(Health.CRITICAL, f"{probe.method} {probe.url}: {_why(error)}")
     text = f"HTTP {probe.method} {probe.url}: {answer.status} {answer.reason} Output: {answer.body}"
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
@@ -92,6 +117,32 @@ async def _tcp(probe: TcpProbe) -> Result:
     except (OSError, trio.BrokenResourceError) as error:
         return Result(Health.CRITICAL, f"dial tcp {where}: {_why(error)}")
     return Result(Health.PASSING, f"TCP connect {where}: Success")
+
+
+async def _udp(probe: UdpProbe) -> Result:
+    try:
+        await datagram(probe)
+    except _FAILURES as error:
+        return Result(Health.CRITICAL, f"udp {probe.host}:{probe.port}: {_why(error)}")
+    return Result(Health.PASSING, f"UDP connect {probe.host}:{probe.port}: Success")
+
+
+async def _grpc(probe: GrpcProbe) -> Result:
+    try:
+        state = await health(probe)
+    except _FAILURES as error:
+        return Result(Health.CRITICAL, f"gRPC check {probe.target}: {_why(error)}")
+    if state != SERVING:
+        return Result(Health.CRITICAL, f"gRPC {probe.target} serving status: {STATES[state]}")
+    return Result(Health.PASSING, f"gRPC check {probe.target}: success")
+
+
+async def _h2ping(probe: H2PingProbe) -> Result:
+    try:
+        await ping(probe)
+    except _FAILURES as error:
+        return Result(Health.CRITICAL, f"HTTP2 ping {probe.host}:{probe.port}: {_why(error)}")
+    return Result(Health.PASSING, "HTTP2 ping was successful")
 
 
 async def _script(probe: ScriptProbe, output_max_bytes: int) -> Result:

@@ -9,16 +9,10 @@ from collections.abc import Callable
 import msgspec
 import trio
 
-from agents.vm.checks.probe import Prober, Result
-from agents.vm.definition.values import (
-    AliasProbe,
-    CheckDefinition,
-    HttpProbe,
-    MaintenanceProbe,
-    ScriptProbe,
-    TcpProbe,
-    TtlProbe,
-)
+from agents.vm.checks.probe import Prober
+from agents.vm.checks.remote import NoRemote, RemoteAwayError, RemoteHealth
+from agents.vm.checks.result import Result
+from agents.vm.definition.values import AliasProbe, CheckDefinition, MaintenanceProbe, RunProbe, TtlProbe
 from agents.vm.local.entries import Change, Topic
 from agents.vm.local.state import LocalState
 from mesh.model.endpoint import Health
@@ -26,6 +20,9 @@ from mesh.model.endpoint import Health
 MAX_AT_ONCE = 32
 FIRST_RUN_WITHIN_S = 2.0
 REAP_EVERY_S = 5.0
+REMOTE_RETRY_S = 10.0
+REMOTE_PAUSE_S = 0.5
+"""The least time between two looks at a remote alias, so that a busy node costs little."""
 
 Spread = Callable[[float], float]
 """Something random between 0 and its argument (seconds)."""
@@ -42,7 +39,8 @@ class _Running(msgspec.Struct):
 class CheckRunner:
     """Runs the checks of `local` until cancelled."""
 
-    def __init__(self, local: LocalState, prober: Prober, spread: Spread) -> None:
+    def __init__(self, local: LocalState, prober: Prober, spread: Spread, remote: RemoteHealth | None = None) -> None:
+        self._remote = remote or NoRemote()
         self._local = local
         self._prober = prober
         self._spread = spread
@@ -74,7 +72,7 @@ class CheckRunner:
                 return
             running.scope.cancel()
             del self._running[check_id]
-        if entry is not None and not isinstance(entry.definition.probe, AliasProbe | MaintenanceProbe):
+        if entry is not None and _is_run(entry.definition.probe):
             task = _Running(entry.definition, trio.CancelScope(), trio.Event())
             self._running[check_id] = task
             self._nursery.start_soon(self._one, task, name=f"check {check_id}")
@@ -84,10 +82,12 @@ class CheckRunner:
             probe = task.definition.probe
             if isinstance(probe, TtlProbe):
                 await self._watch_ttl(task, probe)
-            elif isinstance(probe, HttpProbe | TcpProbe | ScriptProbe):
+            elif isinstance(probe, AliasProbe):
+                await self._follow_remote(task.definition, probe)
+            elif not isinstance(probe, MaintenanceProbe):
                 await self._probe_for_ever(task.definition, probe)
 
-    async def _probe_for_ever(self, check: CheckDefinition, probe: HttpProbe | TcpProbe | ScriptProbe) -> None:
+    async def _probe_for_ever(self, check: CheckDefinition, probe: RunProbe) -> None:
         await trio.sleep(self._spread(min(probe.interval_s, FIRST_RUN_WITHIN_S)))
         while True:
             async with self._slots:
@@ -95,12 +95,28 @@ class CheckRunner:
             self._local.observe(check.check_id, result.status, result.output, trio.current_time())
             await trio.sleep(probe.interval_s)
 
-    async def _run_once(self, check: CheckDefinition, probe: HttpProbe | TcpProbe | ScriptProbe) -> Result:
+    async def _run_once(self, check: CheckDefinition, probe: RunProbe) -> Result:
         """One run; survives anything a probe's libraries may raise, so that one odd answer cannot end the agent."""
         try:
             return await self._prober.run(probe, check.output_max_bytes)
         except Exception as error:  # noqa: BLE001 - a task root: the check is critical and says why, the agent lives
             return Result(Health.CRITICAL, f"the probe failed: {type(error).__name__}: {error}"[:300])
+
+    async def _follow_remote(self, check: CheckDefinition, probe: AliasProbe) -> None:
+        """Show what the catalog knows of another node, as it changes; while it cannot say, the check is critical."""
+        index = 0
+        while True:
+            pause_s = REMOTE_PAUSE_S
+            try:
+                fresh, result = await self._remote.look(probe, check.token, index)
+                index = fresh if fresh >= index else 0
+                if not fresh:
+                    pause_s = REMOTE_RETRY_S
+            except RemoteAwayError as error:
+                index, pause_s = 0, REMOTE_RETRY_S + self._spread(REMOTE_RETRY_S)
+                result = Result(Health.CRITICAL, f"the catalog cannot say: {error}"[:300])
+            self._local.observe(check.check_id, result.status, result.output, trio.current_time())
+            await trio.sleep(pause_s)
 
     async def _watch_ttl(self, task: _Running, probe: TtlProbe) -> None:
         check_id = task.definition.check_id
@@ -131,3 +147,8 @@ class CheckRunner:
                     continue
                 if service_id in self._local.services:
                     self._local.drop_service(service_id, now_s)
+
+
+def _is_run(probe: object) -> bool:
+    """Whether a check has a task: the local state itself keeps aliases on this host and maintenance."""
+    return not isinstance(probe, MaintenanceProbe) and not (isinstance(probe, AliasProbe) and not probe.node)

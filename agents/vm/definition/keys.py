@@ -35,6 +35,19 @@ class DefinitionError(ValueError):
         return DefinitionError(self.reason, (*prefix, *self.path))
 
 
+class UnknownFieldError(DefinitionError):
+    """A field that no definition has; `field` as it was written."""
+
+    @property
+    def field(self) -> str:
+        """Its name."""
+        return str(self.path[-1])
+
+    def under(self, *prefix: str | int) -> "UnknownFieldError":
+        """The same error seen from further out."""
+        return UnknownFieldError(self.reason, (*prefix, *self.path))
+
+
 def show_path(path: Path) -> str:
     """`services[0].port` for ("services", 0, "port")."""
     text = ""
@@ -111,7 +124,7 @@ class _Walker:
             if name is None:
                 near = difflib.get_close_matches(fold(key), known, n=1)
                 hint = f"did you mean {known[near[0]]!r}?" if near else f"known are {', '.join(sorted(known.values()))}"
-                raise DefinitionError(f"unknown field; {hint}", (*path, key[:80]))
+                raise UnknownFieldError(f"unknown field; {hint}", (*path, key[:80]))
             if name in found:
                 raise DefinitionError(f"field {name!r} is given twice, in two spellings", (*path, key))
             if item is None:

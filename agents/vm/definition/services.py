@@ -63,11 +63,15 @@ def service_definition(shape: ServiceShape, *, node: str = "", is_sidecar: bool 
         native=bool(connect and connect.native),
         checks=_checks(shape, service_id, node),
         sidecar=sidecar,
+        locality={"Region": shape.locality.region, "Zone": shape.locality.zone} if shape.locality else {},
+        token=shape.token,
     )
 
 
 def _check_plain(shape: ServiceShape) -> None:
-    if not shape.name or len(shape.name) > _MAX_NAME or len(shape.id) > _MAX_NAME:
+    if not shape.name:
+        raise DefinitionError("Missing service name")
+    if len(shape.name) > _MAX_NAME or len(shape.id) > _MAX_NAME:
         raise DefinitionError(f"a service needs a name of at most {_MAX_NAME} characters", ("name",))
     for field in ("name", "id"):
         if any(ord(letter) < 33 or ord(letter) == 127 for letter in getattr(shape, field)):
@@ -190,6 +194,8 @@ def _sidecar(shape: ServiceShape, parent: ServiceShape, parent_id: str, node: st
                 checks=shape.checks,
                 enable_tag_override=shape.enable_tag_override,
                 connect=shape.connect,
+                locality=shape.locality or parent.locality,
+                token=shape.token or parent.token,
             ),
             node=node,
             is_sidecar=True,

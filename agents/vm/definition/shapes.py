@@ -12,7 +12,7 @@ Duration = str | int | float
 
 
 class CheckShape(msgspec.Struct):
-    """One check: exactly one of http, tcp, ttl, args, alias_service (or alias_node) says how it is run."""
+    """One check: exactly one of its kinds says how it is run; `script_args` is another name of `args`."""
 
     id: str = ""
     check_id: str = ""
@@ -32,6 +32,7 @@ class CheckShape(msgspec.Struct):
     tcp_use_tls: bool = False
     ttl: Duration = ""
     args: list[str] = []
+    script_args: list[str] = []
     alias_node: str = ""
     alias_service: str = ""
     interval: Duration = ""
@@ -54,10 +55,67 @@ class CheckShape(msgspec.Struct):
     os_service: str = ""
 
 
+class MeshGatewayShape(msgspec.Struct):
+    """Through which gateways a proxy reaches other networks."""
+
+    mode: str = ""
+
+
+class ExposePathShape(msgspec.Struct):
+    """One path of a service that callers outside the mesh may ask for."""
+
+    listener_port: int = 0
+    path: str = ""
+    local_path_port: int = 0
+    protocol: str = ""
+
+
+class ExposeShape(msgspec.Struct):
+    """What of a service is offered without mutual TLS."""
+
+    checks: bool = False
+    paths: list[ExposePathShape] = []
+
+
+class TransparentProxyShape(msgspec.Struct):
+    """How redirected connections reach a proxy."""
+
+    outbound_listener_port: int = 0
+    dialed_directly: bool = False
+
+
+class AccessLogsShape(msgspec.Struct):
+    """Where a proxy writes its access log."""
+
+    enabled: bool = False
+    disable_listener_logs: bool = False
+    type: str = ""
+    path: str = ""
+    json_format: str = ""
+    text_format: str = ""
+
+
+class EnvoyExtensionShape(msgspec.Struct):
+    """One extension; it is kept and registered, and means nothing to Linkspan's own proxy."""
+
+    name: str = ""
+    required: bool = False
+    arguments: dict[str, Any] = {}
+    consul_version: str = ""
+    envoy_version: str = ""
+
+
+class LocalityShape(msgspec.Struct):
+    """Where an instance runs."""
+
+    region: str = ""
+    zone: str = ""
+
+
 class TaggedAddressShape(msgspec.Struct):
     """One address for one kind of caller."""
 
-    address: str
+    address: str = ""
     port: int = 0
 
 
@@ -82,7 +140,7 @@ class UpstreamShape(msgspec.Struct):
     local_bind_socket_path: str = ""
     local_bind_socket_mode: str = ""
     config: dict[str, Any] = {}
-    mesh_gateway: dict[str, Any] = {}
+    mesh_gateway: MeshGatewayShape | None = None
 
 
 class ProxyShape(msgspec.Struct):
@@ -96,11 +154,11 @@ class ProxyShape(msgspec.Struct):
     mode: str = ""
     config: dict[str, Any] = {}
     upstreams: list[UpstreamShape] = []
-    mesh_gateway: dict[str, Any] = {}
-    expose: dict[str, Any] = {}
-    transparent_proxy: dict[str, Any] = {}
-    access_logs: dict[str, Any] = {}
-    envoy_extensions: list[dict[str, Any]] = []
+    mesh_gateway: MeshGatewayShape | None = None
+    expose: ExposeShape | None = None
+    transparent_proxy: TransparentProxyShape | None = None
+    access_logs: AccessLogsShape | None = None
+    envoy_extensions: list[EnvoyExtensionShape] = []
 
 
 class ConnectShape(msgspec.Struct):
@@ -131,7 +189,7 @@ class ServiceShape(msgspec.Struct):
     token: str = ""
     namespace: str = ""
     partition: str = ""
-    locality: dict[str, str] = {}
+    locality: LocalityShape | None = None
 
 
 class DocumentShape(msgspec.Struct):

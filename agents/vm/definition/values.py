@@ -37,6 +37,53 @@ class TcpProbe(msgspec.Struct, frozen=True, tag="tcp"):
     tls_skip_verify: bool = False
 
 
+class UdpProbe(msgspec.Struct, frozen=True, tag="udp"):
+    """Send a datagram; any answer passes."""
+
+    host: str
+    port: int
+    interval_s: float
+    timeout_s: float
+
+
+class GrpcProbe(msgspec.Struct, frozen=True, tag="grpc"):
+    """Ask gRPC's health service about `service` (empty: the server as a whole); serving passes."""
+
+    host: str
+    port: int
+    interval_s: float
+    timeout_s: float
+    service: str = ""
+    use_tls: bool = False
+    tls_server_name: str = ""
+    tls_skip_verify: bool = False
+
+    @property
+    def target(self) -> str:
+        """The address as it was given: `host:port` or `host:port/service`."""
+        return f"{self.host}:{self.port}" + (f"/{self.service}" if self.service else "")
+
+
+class H2PingProbe(msgspec.Struct, frozen=True, tag="h2ping"):
+    """Connect with HTTP/2 and wait for the answer to a ping."""
+
+    host: str
+    port: int
+    interval_s: float
+    timeout_s: float
+    use_tls: bool = True
+    tls_server_name: str = ""
+    tls_skip_verify: bool = False
+
+
+class OsServiceProbe(msgspec.Struct, frozen=True, tag="os_service"):
+    """Ask systemd for a unit's state: active passes, on its way there or back warns."""
+
+    unit: str
+    interval_s: float
+    timeout_s: float
+
+
 class ScriptProbe(msgspec.Struct, frozen=True, tag="script"):
     """Run a program: exit 0 passes, 1 warns, the rest is critical."""
 
@@ -52,20 +99,27 @@ class TtlProbe(msgspec.Struct, frozen=True, tag="ttl"):
 
 
 class AliasProbe(msgspec.Struct, frozen=True, tag="alias"):
-    """Repeat the worst state of another service of this agent."""
+    """Repeat the worst state of a service, or with an empty ID of a node; `node` is empty for this agent's own."""
 
-    service_id: str
+    service_id: str = ""
+    node: str = ""
 
 
 class MaintenanceProbe(msgspec.Struct, frozen=True, tag="maintenance"):
     """Nothing is run: the check is critical for as long as it is there."""
 
 
-Probe = HttpProbe | TcpProbe | ScriptProbe | TtlProbe | AliasProbe | MaintenanceProbe
+RunProbe = HttpProbe | TcpProbe | UdpProbe | GrpcProbe | H2PingProbe | OsServiceProbe | ScriptProbe
+"""What is run at an interval."""
+
+Probe = RunProbe | TtlProbe | AliasProbe | MaintenanceProbe
 
 
 class CheckDefinition(msgspec.Struct, frozen=True):
-    """One check. `service_id` is empty for a check of the whole node; `deregister_after_s` 0 means never."""
+    """One check. `service_id` is empty for a check of the whole node; `deregister_after_s` 0 means never.
+
+    `token` goes with its registration and is never shown.
+    """
 
     check_id: str
     name: str
@@ -76,6 +130,7 @@ class CheckDefinition(msgspec.Struct, frozen=True):
     thresholds: Thresholds = Thresholds()
     deregister_after_s: float = 0.0
     output_max_bytes: int = 4096
+    token: str = ""
 
     @property
     def type(self) -> str:
@@ -101,7 +156,10 @@ class TaggedAddress(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class ServiceDefinition(msgspec.Struct, frozen=True):
-    """One service of this host. `proxy` is in Consul's JSON form (CamelCase), ready to register; `None` if it is no proxy."""
+    """One service of this host. `proxy` is in Consul's JSON form (CamelCase), ready to register; `None` if it is no proxy.
+
+    `locality` holds Region and Zone if it was given; `token` goes with its registration and is never shown.
+    """
 
     id: str
     name: str
@@ -119,6 +177,8 @@ class ServiceDefinition(msgspec.Struct, frozen=True):
     native: bool = False
     checks: tuple[CheckDefinition, ...] = ()
     sidecar: "ServiceDefinition | None" = None
+    locality: dict[str, str] = {}
+    token: str = ""
 
 
 class Document(msgspec.Struct, frozen=True):

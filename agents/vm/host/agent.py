@@ -15,6 +15,7 @@ import trio
 
 from agents.vm.api.app import forwarding_app
 from agents.vm.api.call import App
+from agents.vm.api.rights import TRUSTING
 from agents.vm.dns.made import make_names
 from agents.vm.host.core import Core, CoreSettings
 from agents.vm.host.enrolment import IDENTITY_FOLDER, Enrolment, EnrolmentError, load_enrolment
@@ -113,6 +114,7 @@ class Agent:
                 keep_in=settings.state_dir / "registrations.json",
                 file_scripts=settings.enable_script_checks,
                 foreign=CATALOGS_OWN,
+                upstream=ForwardLink(self._forwarding),
             ),
             self.leave,
         )
@@ -138,7 +140,8 @@ class Agent:
             proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
             api = only_for(host_rule(settings.allowed_hosts), forwarding_app(host, ForwardLink(self._forwarding)))
             try:
-                await self._run_all(Doors(socket_app(host, proxies), unix, api, tcp, names))
+                trusted = msgspec.structs.replace(host, key_rights=TRUSTING)  # the socket's file rights are the access rule
+                await self._run_all(Doors(socket_app(trusted, proxies), unix, api, tcp, names))
             finally:
                 settings.socket.unlink(missing_ok=True)
                 with trio.CancelScope(shield=True):

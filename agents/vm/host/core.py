@@ -10,8 +10,11 @@ from pathlib import Path
 import msgspec
 import trio
 
+from agents.vm.api.forward import Upstream
 from agents.vm.api.host import Filter, Host, News
+from agents.vm.api.rights import REFUSING, TRUSTING, Forwarded, Rights
 from agents.vm.checks.probe import EdgeProber
+from agents.vm.checks.remote import RemoteWatch
 from agents.vm.checks.runner import CheckRunner
 from agents.vm.host.files import ServiceFiles
 from agents.vm.local.entropy import AntiEntropy
@@ -25,6 +28,9 @@ class CoreSettings(msgspec.Struct, frozen=True):
     """`config_dir` None: no service files. `keep_in` None: registrations do not outlive the process.
 
     `beside` are keys in the service files that others read. `foreign` are IDs of services that others keep on this node in the catalog: they are left alone.
+
+    `upstream` is the way to the catalog for callers' questions. `rights` None trusts whoever reaches the API; `key_rights`
+    None gives private keys only to whom the catalog says may have them.
     """
 
     config_dir: Path | None = None
@@ -35,6 +41,9 @@ class CoreSettings(msgspec.Struct, frozen=True):
     filter_items: Filter | None = None
     foreign: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()
+    upstream: Upstream | None = None
+    rights: Rights | None = None
+    key_rights: Rights | None = None
 
 
 class Core:
@@ -49,7 +58,8 @@ class Core:
         self.entropy = AntiEntropy(self.state, node, registrar, spread, foreign=settings.foreign)
         self._kept = RegistrationFile(settings.keep_in, self.state) if settings.keep_in else None
         prober = EdgeProber(enable_scripts=settings.file_scripts or settings.api_scripts)
-        self._runner = CheckRunner(self.state, prober, spread)
+        upstream = settings.upstream
+        self._runner = CheckRunner(self.state, prober, spread, RemoteWatch(upstream) if upstream else None)
         self.host = Host(
             state=self.state,
             node=node,
@@ -60,6 +70,9 @@ class Core:
             is_server=settings.is_server,
             api_scripts=settings.api_scripts,
             filter_items=settings.filter_items,
+            upstream=upstream,
+            rights=settings.rights or TRUSTING,
+            key_rights=settings.key_rights or settings.rights or (Forwarded(upstream) if upstream else REFUSING),
         )
 
     async def reload(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from agents.vm.api.forward import FORWARD_TIMEOUT_S, CatalogAwayError, Headers, Passed
+from agents.vm.api.forward import FORWARD_TIMEOUT_S, TOKEN_HEADER, CatalogAwayError, Headers, Passed
 from agents.vm.local.registrar import RegistrarError
 from mesh.sync.link.errors import SyncError
 from mesh.sync.link.http import HttpAnswer
@@ -26,14 +26,15 @@ class CatalogLink:
     def __init__(self, requester: Requester) -> None:
         self._requester = requester
 
-    async def __call__(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def __call__(self, method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
         """Status and body of the catalog's answer.
 
         Raises:
             RegistrarError: it cannot be reached.
         """
         try:
-            answer = await self._requester.request(method, target, body, _JSON if body else ())
+            headers = (_JSON if body else ()) + (((TOKEN_HEADER, token),) if token else ())
+            answer = await self._requester.request(method, target, body, headers)
         except SyncError as error:
             raise RegistrarError(str(error)) from error
         return answer.status, answer.body

@@ -7,7 +7,20 @@ from typing import Any
 import msgspec
 
 from agents.vm.definition.duration import format_duration
-from agents.vm.definition.values import CheckDefinition, HttpProbe, ScriptProbe, ServiceDefinition, TcpProbe, TtlProbe
+from agents.vm.definition.values import (
+    AliasProbe,
+    CheckDefinition,
+    GrpcProbe,
+    H2PingProbe,
+    HttpProbe,
+    OsServiceProbe,
+    Probe,
+    ScriptProbe,
+    ServiceDefinition,
+    TcpProbe,
+    TtlProbe,
+    UdpProbe,
+)
 from agents.vm.local.entries import SERF_CHECK, CheckEntry
 from mesh.model.endpoint import Health
 
@@ -35,20 +48,13 @@ def agent_service(service: ServiceDefinition, node: NodeFacts) -> Json:
         "Port": service.port,
         "Address": service.address,
         "SocketPath": service.socket_path,
-        "TaggedAddresses": _tagged(service),
         "Weights": {"Passing": service.weight_passing, "Warning": service.weight_warning},
         "EnableTagOverride": service.enable_tag_override,
         "Datacenter": node.datacenter,
     }
     if not service.socket_path:
         del form["SocketPath"]
-    if service.kind:
-        form["Kind"] = service.kind
-    if service.proxy is not None:
-        form["Proxy"] = service.proxy
-    if service.native:
-        form["Connect"] = {"Native": True}
-    return form
+    return form | _given(service)
 
 
 def content_hash(form: Json) -> str:
@@ -80,19 +86,72 @@ def agent_check(entry: CheckEntry, node: NodeFacts, service: ServiceDefinition |
 
 
 def _definition(check: CheckDefinition) -> Json:
+    """How a check is run, with the keys of Consul's check definitions."""
     probe = check.probe
     form: Json = {}
     if check.interval_s:
         form["Interval"] = format_duration(check.interval_s)
         form["Timeout"] = format_duration(check.timeout_s)
-    if isinstance(probe, HttpProbe):
-        form |= {"HTTP": probe.url, "Method": probe.method}
-    elif isinstance(probe, TcpProbe):
-        form["TCP"] = f"{probe.host}:{probe.port}"
-    elif isinstance(probe, TtlProbe):
-        form["TTL"] = format_duration(probe.ttl_s)
-    elif isinstance(probe, ScriptProbe):
-        form["ScriptArgs"] = list(probe.args)
+    match probe:
+        case HttpProbe():
+            form |= _http(probe)
+        case TcpProbe():
+            form |= {"TCP": f"{probe.host}:{probe.port}"} | ({"TCPUseTLS": True} if probe.use_tls else {})
+        case GrpcProbe():
+            form |= {"GRPC": probe.target, "GRPCUseTLS": probe.use_tls}
+        case H2PingProbe():
+            form |= {"H2PING": f"{probe.host}:{probe.port}", "H2PingUseTLS": probe.use_tls}
+        case _:
+            form |= _plain(probe)
+    return form | _tls(probe) | _threshold_form(check)
+
+
+def _http(probe: HttpProbe) -> Json:
+    form: Json = {"HTTP": probe.url, "Method": probe.method}
+    if probe.headers:
+        names = dict.fromkeys(name for name, _ in probe.headers)
+        form["Header"] = {name: [value for other, value in probe.headers if other == name] for name in names}
+    if probe.body:
+        form["Body"] = probe.body
+    if not probe.follow_redirects:
+        form["DisableRedirects"] = True
+    return form
+
+
+def _plain(probe: Probe) -> Json:
+    match probe:
+        case UdpProbe():
+            return {"UDP": f"{probe.host}:{probe.port}"}
+        case OsServiceProbe():
+            return {"OSService": probe.unit}
+        case TtlProbe():
+            return {"TTL": format_duration(probe.ttl_s)}
+        case ScriptProbe():
+            return {"ScriptArgs": list(probe.args)}
+        case AliasProbe():
+            form = {"AliasNode": probe.node, "AliasService": probe.service_id}
+            return {key: value for key, value in form.items() if value}
+        case _:
+            return {}
+
+
+def _tls(probe: Probe) -> Json:
+    form: Json = {}
+    if isinstance(probe, HttpProbe | TcpProbe | GrpcProbe | H2PingProbe):
+        if probe.tls_server_name:
+            form["TLSServerName"] = probe.tls_server_name
+        if probe.tls_skip_verify:
+            form["TLSSkipVerify"] = True
+    return form
+
+
+def _threshold_form(check: CheckDefinition) -> Json:
+    counts = {
+        "SuccessBeforePassing": check.thresholds.success_before_passing,
+        "FailuresBeforeWarning": check.thresholds.failures_before_warning,
+        "FailuresBeforeCritical": check.thresholds.failures_before_critical,
+    }
+    form: Json = {name: count for name, count in counts.items() if count}
     if check.deregister_after_s:
         form["DeregisterCriticalServiceAfter"] = format_duration(check.deregister_after_s)
     return form
@@ -110,6 +169,14 @@ def catalog_service(service: ServiceDefinition) -> Json:
         "EnableTagOverride": service.enable_tag_override,
         "Weights": {"Passing": service.weight_passing, "Warning": service.weight_warning},
     }
+    if service.socket_path:
+        form["SocketPath"] = service.socket_path
+    return form | _given(service)
+
+
+def _given(service: ServiceDefinition) -> Json:
+    """What both forms hold only if it was given."""
+    form: Json = {}
     if service.tagged_addresses:
         form["TaggedAddresses"] = _tagged(service)
     if service.kind:
@@ -118,8 +185,8 @@ def catalog_service(service: ServiceDefinition) -> Json:
         form["Proxy"] = service.proxy
     if service.native:
         form["Connect"] = {"Native": True}
-    if service.socket_path:
-        form["SocketPath"] = service.socket_path
+    if service.locality:
+        form["Locality"] = dict(service.locality)
     return form
 
 

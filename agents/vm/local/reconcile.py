@@ -31,19 +31,21 @@ def without(held: Held, foreign: Collection[str]) -> Held:
 
 
 class Register(msgspec.Struct, frozen=True):
-    """A body for `/v1/catalog/register`, and the entries it brings up to date."""
+    """A body for `/v1/catalog/register`, and the entries it brings up to date. `token` was registered with them."""
 
     body: Json
     service_id: str = ""
     check_ids: tuple[str, ...] = ()
+    token: str = ""
 
 
 class Deregister(msgspec.Struct, frozen=True):
-    """A body for `/v1/catalog/deregister`, and the entry it takes away."""
+    """A body for `/v1/catalog/deregister`, and the entry it takes away. `token` was registered with it."""
 
     body: Json
     service_id: str = ""
     check_id: str = ""
+    token: str = ""
 
 
 Step = Register | Deregister
@@ -85,21 +87,24 @@ def partial_steps(state: LocalState, node: NodeFacts, dirty: Dirty, held: Held |
     for service_id in sorted(dirty.services):
         entry = state.services.get(service_id)
         if entry is None:
-            steps.append(Deregister({**_which(node), "ServiceID": service_id}, service_id=service_id))
+            token = state.token_of(service_id=service_id)
+            steps.append(Deregister({**_which(node), "ServiceID": service_id}, service_id=service_id, token=token))
             left -= _checks_held_of(service_id, held)
             continue
         service = catalog_service(_with_their_tags(entry.definition, held))
         checks = state.checks_of(service_id)
         ids = tuple(check.definition.check_id for check in checks)
         body = {**where, "Service": service, "Checks": [catalog_check(check, node) for check in checks]}
-        steps.append(Register(body, service_id, ids))
+        steps.append(Register(body, service_id, ids, entry.definition.token))
         left -= set(ids)
     for check_id in sorted(left):
         check = state.checks.get(check_id)
+        token = state.token_of(check_id=check_id)
         if check is None:
-            steps.append(Deregister({**_which(node), "CheckID": check_id}, check_id=check_id))
+            steps.append(Deregister({**_which(node), "CheckID": check_id}, check_id=check_id, token=token))
         else:
-            steps.append(Register({**where, "Check": catalog_check(check, node)}, check_ids=(check_id,)))
+            body = {**where, "Check": catalog_check(check, node)}
+            steps.append(Register(body, check_ids=(check_id,), token=token))
     return steps
 
 

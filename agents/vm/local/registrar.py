@@ -42,9 +42,12 @@ class Registrar(Protocol):
 
 
 class CatalogCall(Protocol):
-    """One HTTP call to the catalog as this node, over whatever connection: (status, body). Raises RegistrarError if there is none."""
+    """One HTTP call to the catalog as this node, over whatever connection: (status, body). Raises RegistrarError if there is none.
 
-    async def __call__(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]: ...
+    `token` is what someone registered with, and goes along.
+    """
+
+    async def __call__(self, method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]: ...
 
 
 class CatalogRegistrar:
@@ -62,7 +65,7 @@ class CatalogRegistrar:
             RegistrarError: it did not answer, or is busy or away.
         """
         verb = {Register: "register", Deregister: "deregister"}[type(step)]
-        await self._ask("PUT", f"/v1/catalog/{verb}", msgspec.json.encode(step.body))
+        await self._ask("PUT", f"/v1/catalog/{verb}", msgspec.json.encode(step.body), step.token)
 
     async def held(self, node: str) -> Held:
         """What the catalog holds for `node`.
@@ -79,8 +82,8 @@ class CatalogRegistrar:
         services = found.get("Services") or {}
         return Held(found.get("Node"), services, {str(check.get("CheckID")): check for check in checks})
 
-    async def _ask(self, method: str, target: str, body: bytes = b"") -> bytes:
-        status, answer = await self._call(method, target, body)
+    async def _ask(self, method: str, target: str, body: bytes = b"", token: str = "") -> bytes:
+        status, answer = await (self._call(method, target, body, token) if token else self._call(method, target, body))
         if status == 200:
             return answer
         text = f"{method} {target}: {status} {answer[:300].decode('utf-8', 'replace').strip()}"

@@ -39,6 +39,7 @@ class LocalState:
         self.services: dict[str, ServiceEntry] = {}
         self.checks: dict[str, CheckEntry] = {}
         self._listeners: list[Callable[[Change], None]] = []
+        self._left_tokens: dict[tuple[Topic, str], str] = {}
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
         """Call `listener` with every change from now on, synchronously; it must not change the state itself."""
@@ -154,6 +155,17 @@ class LocalState:
         )
         self._put_check(definition, Origin.API, now_s)
 
+    def token_of(self, *, service_id: str = "", check_id: str = "") -> str:
+        """The token that a service or a check was registered with, or was when it went; a check has its service's."""
+        if service_id:
+            entry = self.services.get(service_id)
+            return entry.definition.token if entry else self._left_tokens.get((Topic.SERVICE, service_id), "")
+        check = self.checks.get(check_id)
+        if check is None:
+            return self._left_tokens.get((Topic.CHECK, check_id), "")
+        service_id = check.definition.service_id
+        return check.definition.token or (self.token_of(service_id=service_id) if service_id else "")
+
     def checks_of(self, service_id: str) -> list[CheckEntry]:
         """The checks of a service, or with an empty ID those of the node, in order of registration."""
         return [entry for entry in self.checks.values() if entry.definition.service_id == service_id]
@@ -202,7 +214,7 @@ class LocalState:
         else:
             since_s = now_s if definition.initial is Health.CRITICAL else None
             entry = CheckEntry(definition, Tally(definition.initial), "", origin, since_s, beat_s=now_s)
-        if isinstance(definition.probe, AliasProbe):
+        if isinstance(definition.probe, AliasProbe) and not definition.probe.node:
             status, output = self._alias_result(definition.probe.service_id)
             since_s = now_s if status is Health.CRITICAL else None
             entry = msgspec.structs.replace(entry, tally=Tally(status), output=output, critical_since_s=since_s)
@@ -229,6 +241,7 @@ class LocalState:
             self._tell(Change(Topic.CHECK, check_id, output_only=True))
 
     def _drop_service(self, service_id: str, now_s: float) -> None:
+        self._leave_token(Topic.SERVICE, service_id, self.token_of(service_id=service_id))
         del self.services[service_id]
         for entry in self.checks_of(service_id):
             self._drop_check(entry.definition.check_id, now_s)
@@ -236,26 +249,25 @@ class LocalState:
         self._follow_aliases(service_id, now_s)
 
     def _drop_check(self, check_id: str, now_s: float) -> None:
+        self._leave_token(Topic.CHECK, check_id, self.token_of(check_id=check_id))
         entry = self.checks.pop(check_id)
         self._tell(Change(Topic.CHECK, check_id))
         self._follow_aliases(entry.definition.service_id, now_s)
 
     def _follow_aliases(self, service_id: str, now_s: float) -> None:
         """Bring every alias of a service up to date; it ends because only a changed status goes on to further aliases."""
-        if not service_id:
-            return
         for entry in list(self.checks.values()):
             probe = entry.definition.probe
-            if isinstance(probe, AliasProbe) and probe.service_id == service_id:
+            if isinstance(probe, AliasProbe) and not probe.node and probe.service_id == service_id:
                 status, output = self._alias_result(service_id)
                 self._set(self.checks[entry.definition.check_id], Tally(status), output, now_s)
 
     def _alias_result(self, service_id: str) -> tuple[Health, str]:
-        if service_id not in self.services:
+        if service_id and service_id not in self.services:
             return Health.CRITICAL, f"Service {service_id} could not be found on this node."
         worst, output = Health.PASSING, "No checks found."
         for entry in self.checks_of(service_id):
-            if isinstance(entry.definition.probe, AliasProbe) and entry.definition.probe.service_id == service_id:
+            if entry.definition.probe == AliasProbe(service_id):
                 continue
             if _ORDER[entry.status] > _ORDER[worst]:
                 worst = entry.status
@@ -263,6 +275,14 @@ class LocalState:
             elif worst is Health.PASSING:
                 output = "All checks passing."
         return worst, output
+
+    def _leave_token(self, topic: Topic, key: str, token: str) -> None:
+        """Remember by which token something is to be deregistered; the oldest of many is forgotten."""
+        self._left_tokens.pop((topic, key), None)
+        if token:
+            self._left_tokens[topic, key] = token
+        while len(self._left_tokens) > MAX_CHECKS:
+            del self._left_tokens[next(iter(self._left_tokens))]
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:

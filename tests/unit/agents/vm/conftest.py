@@ -6,33 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from agents.vm.api.host import Host, News
-from agents.vm.local.forms import NodeFacts
-from agents.vm.local.state import LocalState
-
-
-class NoTeller:
-    """A catalog that knows everything at once."""
-
-    async def wait_told(self, timeout_s: float) -> bool:
-        return timeout_s > 0
-
-
-def build_host(**changes: Any) -> Host:
-    state = LocalState()
-    host = {
-        "state": state,
-        "node": NodeFacts("vm1", "10.0.0.1", meta={"linkspan-network": "vm-paris"}),
-        "teller": NoTeller(),
-        "news": News(state),
-        "reload": _nothing,
-        "leave": _nothing,
-    }
-    return Host(**(host | changes))
-
-
-async def _nothing() -> None:
-    """A verb that does nothing."""
+from agents.vm.api.host import Host
+from tests.fakes.agent.host import build_host
 
 
 @pytest.fixture

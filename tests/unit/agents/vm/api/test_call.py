@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from agents.vm.api.call import MAX_BODY_BYTES, Answer, Call, Endpoint, json_answer
+from agents.vm.api.call import MAX_BODY_BYTES, Answer, Call, CallError, Endpoint, json_answer
 
 
 async def echo(call: Call) -> Answer:
@@ -37,7 +37,7 @@ async def test_methods() -> None:
     ("target", "body", "status"),
     [
         ("/x?ns=team", b"", 400),
-        ("/x?ns=default", b"", 200),
+        ("/x?ns=default", b"", 400),
         ("/x?" + "&".join(f"p{n}=1" for n in range(65)), b"", 400),
     ],
 )
@@ -123,3 +123,44 @@ async def test_a_body_that_never_ends_is_408(autojump_clock: trio.testing.MockCl
 
     await Endpoint(GET=echo)(scope(), receive, send)
     assert sent[0]["status"] == 408
+
+
+async def test_pretty_lays_json_out() -> None:
+    """For people; text stays as it is."""
+
+    async def show(_: Call) -> Answer:
+        return json_answer({"a": [1]})
+
+    async with client(Endpoint(GET=show, PUT=echo)) as one:
+        assert (await one.get("/x?pretty")).text == '{\n    "a": [\n        1\n    ]\n}\n'
+        assert (await one.get("/x")).text == '{"a":[1]}'
+        assert (await one.put("/x?pretty", content=b"b")).status_code == 200
+
+
+async def test_a_stream_starts_at_once_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """What it wrote until then is the answer; the log says what broke."""
+
+    async def stream(write: Any) -> None:
+        await write(b"one")
+        raise RuntimeError("broken")
+
+    async def streaming(_: Call) -> Answer:
+        return Answer(stream=stream)
+
+    async with client(Endpoint(GET=streaming)) as one:
+        answer = await one.get("/x")
+    assert (answer.status_code, answer.text, "content-length" in answer.headers) == (200, "one", False)
+    assert "a stream failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("query", "wait_s"), [({}, 300), ({"wait": "5s"}, 5), ({"wait": "2h"}, 600), ({"wait": "x"}, 0)]
+)
+def test_how_long_a_call_waits(query: dict[str, str], wait_s: float) -> None:
+    """Five minutes unless told otherwise, ten at most."""
+    call = Call("GET", "/x", query=query)
+    if wait_s:
+        assert call.wait_s() == wait_s
+        return
+    with pytest.raises(CallError, match="Invalid wait time"):
+        call.wait_s()

@@ -31,7 +31,7 @@ async def test_registering_as_python_consul2_does(make_host: MakeHost, client_of
         checks = (await client.get("/v1/agent/checks")).json()
     assert shown["w1"] == {
         "ID": "w1", "Service": "web", "Tags": ["a"], "Meta": {"Version": "1"}, "Port": 80, "Address": "",
-        "TaggedAddresses": {}, "Weights": {"Passing": 1, "Warning": 1}, "EnableTagOverride": True, "Datacenter": "dc1",
+        "Weights": {"Passing": 1, "Warning": 1}, "EnableTagOverride": True, "Datacenter": "dc1",
     }  # fmt: skip
     assert checks["service:w1"]["Status"] == "critical"
     assert checks["service:w1"]["Definition"]["DeregisterCriticalServiceAfter"] == "2m0s"

@@ -5,9 +5,10 @@ from collections import deque
 import trio
 import trio.testing
 
-from agents.vm.checks.probe import Result, RunProbe
-from agents.vm.checks.runner import MAX_AT_ONCE, CheckRunner
-from agents.vm.definition.values import CheckDefinition, ServiceDefinition, TcpProbe, TtlProbe
+from agents.vm.checks.remote import RemoteAwayError
+from agents.vm.checks.result import Result
+from agents.vm.checks.runner import MAX_AT_ONCE, REMOTE_RETRY_S, CheckRunner
+from agents.vm.definition.values import AliasProbe, CheckDefinition, RunProbe, ServiceDefinition, TcpProbe, TtlProbe
 from agents.vm.local.entries import Origin
 from agents.vm.local.state import LocalState
 from mesh.model.endpoint import Health
@@ -149,3 +150,67 @@ async def test_a_service_critical_for_too_long_is_deregistered(
     await trio.sleep(20)
     assert "web" not in state.services
     assert not state.checks
+
+
+class FarNode:
+    """Another node: its index moves when its state is set."""
+
+    def __init__(self) -> None:
+        self.status, self.index = Health.PASSING, 5
+        self.is_away = False
+        self.asked: list[int] = []
+        self.changed = trio.Event()
+
+    def set(self, status: Health) -> None:
+        self.status, self.index = status, self.index + 1
+        self.changed.set()
+        self.changed = trio.Event()
+
+    async def look(self, probe: AliasProbe, token: str, index: int) -> tuple[int, Result]:
+        assert (probe, token) == (AliasProbe("db", "vm2"), "t")
+        self.asked.append(index)
+        if self.is_away:
+            raise RemoteAwayError("gone")
+        with trio.move_on_after(60):
+            while index >= self.index:
+                await self.changed.wait()
+        return self.index, Result(self.status, str(self.status))
+
+
+async def test_an_alias_of_another_node_follows_the_catalog(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """At once, by index; critical while the catalog cannot say, and it is asked again later."""
+    del autojump_clock
+    far, state = FarNode(), LocalState()
+    nursery.start_soon(CheckRunner(state, ScriptedProber(), lambda _: 0.0, far).run)
+    await trio.testing.wait_all_tasks_blocked()
+    state.put_check(CheckDefinition("c", "c", AliasProbe("db", "vm2"), token="t"), Origin.API, 0)
+    await trio.sleep(2)
+    assert (state.checks["c"].status, state.checks["c"].output) == (Health.PASSING, "passing")
+    began_s = trio.current_time()
+    far.set(Health.WARNING)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (state.checks["c"].status, trio.current_time() - began_s) == (Health.WARNING, 0.0)
+    far.is_away = True
+    far.set(Health.PASSING)
+    await trio.sleep(2)
+    assert "the catalog cannot say: gone" in state.checks["c"].output
+    far.is_away = False
+    await trio.sleep(REMOTE_RETRY_S)
+    assert state.checks["c"].status is Health.PASSING
+    assert far.asked[:3] == [0, 5, 6]
+
+
+async def test_without_a_catalog_such_an_alias_is_critical(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    """And an alias on this host has no task at all."""
+    del autojump_clock
+    state = start(nursery, ScriptedProber())
+    await trio.testing.wait_all_tasks_blocked()
+    state.put_check(CheckDefinition("far", "c", AliasProbe("db", "vm2")), Origin.API, 0)
+    state.put_check(CheckDefinition("near", "c", AliasProbe()), Origin.API, 0)
+    await trio.sleep(1)
+    assert "no catalog to ask" in state.checks["far"].output
+    assert state.checks["near"].status is Health.CRITICAL

@@ -7,7 +7,17 @@ import pytest
 from agents.vm.definition.checks import check_definition
 from agents.vm.definition.keys import DefinitionError, read_struct
 from agents.vm.definition.shapes import CheckShape
-from agents.vm.definition.values import AliasProbe, CheckDefinition, HttpProbe, ScriptProbe, TcpProbe, TtlProbe
+from agents.vm.definition.values import (
+    AliasProbe,
+    CheckDefinition,
+    GrpcProbe,
+    H2PingProbe,
+    HttpProbe,
+    ScriptProbe,
+    TcpProbe,
+    TtlProbe,
+    UdpProbe,
+)
 from agents.vm.thresholds import Thresholds
 from mesh.model.endpoint import Health
 
@@ -22,7 +32,17 @@ def test_each_kind_of_probe_is_read() -> None:
     assert make(tcp="[::1]:80", interval="10s", timeout="2s").probe == TcpProbe("::1", 80, 10, 2)
     assert make(args=["/bin/true"], interval="5s").probe == ScriptProbe(("/bin/true",), 5, 30)
     assert make(ttl="100ms").probe == TtlProbe(pytest.approx(0.1))
+    assert make(script_args=["/bin/true"], interval="5s").probe == ScriptProbe(("/bin/true",), 5, 30)
+    assert make(udp="h:53", interval="5s").probe == UdpProbe("h", 53, 5, 10)
+    assert make(grpc="h:1", interval="5s").probe == GrpcProbe("h", 1, 5, 10)
+    secure = make(grpc="[::1]:1/a.B/c", grpc_use_tls=True, tls_server_name="n", interval="5s")
+    assert secure.probe == GrpcProbe("::1", 1, 5, 10, "a.B/c", use_tls=True, tls_server_name="n")
+    assert make(h2ping="h:1", interval="5s").probe == H2PingProbe("h", 1, 5, 10, use_tls=True)
+    assert make(h2ping="h:1", h2ping_use_tls=False, interval="5s").probe == H2PingProbe("h", 1, 5, 10, use_tls=False)
+    assert make(os_service="sshd.service", interval="5s").type == "os_service"
     assert make(alias_service="db", alias_node="vm1").probe == AliasProbe("db")
+    assert make(alias_node="vm1").probe == AliasProbe()
+    assert make(alias_service="db", alias_node="vm2", token="t").probe == AliasProbe("db", "vm2")
 
 
 def test_defaults_and_bounds() -> None:
@@ -53,9 +73,14 @@ def test_failures_before_warning_defaults_to_critical() -> None:
         ({"ttl": "1s", "interval": "1s"}, "no interval"),
         ({"ttl": "ten"}, "no duration"),
         ({"ttl": "1s", "status": "green"}, "status"),
-        ({"grpc": "h:1", "interval": "1s"}, "not run by this agent"),
+        ({"docker_container_id": "c", "args": ["x"], "interval": "1s"}, "docker checks are not run by this agent"),
+        ({"udp": "h", "interval": "1s"}, "udp: 'h' is no address"),
+        ({"grpc": "h/svc", "interval": "1s"}, "grpc: 'h' is no address"),
+        ({"h2ping": ":1", "interval": "1s"}, "h2ping: ':1' is no address"),
+        ({"os_service": "--now", "interval": "1s"}, "systemd unit"),
+        ({"os_service": "ssh"}, "interval: is missing"),
         ({"script": "true", "interval": "1s"}, "removed"),
-        ({"alias_service": "x", "alias_node": "other"}, "alias_node"),
+        ({"alias_service": "x", "ttl": "1s"}, "ttl and alias_service"),
         ({"tcp": "h:1", "interval": "1s", "failures_before_warning": 3}, "failures_before_warning"),
         ({"tcp": "h:1", "interval": "1s", "success_before_passing": -1}, "between 0 and 1000"),
         ({"ttl": "1s", "output_max_size": 0}, "output_max_size"),

@@ -84,3 +84,13 @@ async def test_the_file_follows_changes_and_damage_is_ignored(tmp_path: Path) ->
     assert [one.id for one in file.load().services] == ["web", "late"]
     path.write_bytes(b"{rubbish")
     assert file.load() == Kept()
+
+
+async def test_tokens_are_kept_where_nobody_else_reads(tmp_path: Path) -> None:
+    """They come back with their registrations; the file is its owner's alone."""
+    path, state = tmp_path / "registrations.json", LocalState()
+    state.put_service(service(name="web", token="t1"), Origin.API, 0)
+    file = RegistrationFile(path, state)
+    file.save(kept_of(state))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert file.load().services[0].token == "t1"

@@ -123,3 +123,12 @@ def test_leaving_a_shared_node_takes_out_what_is_ours() -> None:
     steps = leave_steps(NODE, Held({}, services, checks), frozenset({"consul"}))
     assert [(step.service_id, getattr(step, "check_id", "")) for step in steps] == [("web", ""), ("", "d")]
     assert all(isinstance(step, Deregister) for step in steps)
+
+
+def test_steps_carry_the_token_of_what_they_tell() -> None:
+    """So that the catalog judges them by it."""
+    state = scene({"name": "web", "token": "t", "check": {"ttl": "1s"}})
+    assert [step.token for step in partial_steps(state, NODE, Dirty({"web"}, set()))] == ["t"]
+    assert [step.token for step in partial_steps(state, NODE, Dirty(set(), {"service:web"}))] == ["t"]
+    state.drop_service("web", 0)
+    assert [step.token for step in partial_steps(state, NODE, Dirty({"web"}, {"service:web"}))] == ["t", "t"]

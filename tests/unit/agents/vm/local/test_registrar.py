@@ -14,9 +14,11 @@ class FakeCatalog:
     def __init__(self, answers: dict[tuple[str, str], tuple[int, bytes]]) -> None:
         self.answers = answers
         self.calls: list[tuple[str, str, bytes]] = []
+        self.tokens: list[str] = []
 
-    async def __call__(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def __call__(self, method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
         self.calls.append((method, target, body))
+        self.tokens.append(token)
         return self.answers[method, target]
 
 
@@ -25,7 +27,8 @@ async def test_steps_become_consuls_calls() -> None:
     catalog = FakeCatalog({("PUT", f"/v1/catalog/{verb}"): (200, b"true") for verb in ("register", "deregister")})
     registrar = CatalogRegistrar(catalog)
     await registrar.apply(Register({"Node": "vm1"}))
-    await registrar.apply(Deregister({"Node": "vm1", "ServiceID": "x"}))
+    await registrar.apply(Deregister({"Node": "vm1", "ServiceID": "x"}, token="theirs"))
+    assert catalog.tokens == ["", "theirs"], "what was registered with a token is told with it"
     assert [(target, json.loads(body)) for _, target, body in catalog.calls] == [
         ("/v1/catalog/register", {"Node": "vm1"}),
         ("/v1/catalog/deregister", {"Node": "vm1", "ServiceID": "x"}),

@@ -13,7 +13,7 @@ from mesh.model.endpoint import Health
 
 
 def service(**raw: object) -> ServiceDefinition:
-    return service_definition(read_struct(raw, ServiceShape))
+    return service_definition(read_struct(raw, ServiceShape), node="vm1")
 
 
 def ttl(check_id: str, service_id: str = "") -> CheckDefinition:
@@ -175,3 +175,38 @@ def test_output_is_cut_between_characters() -> None:
     """The bound is in bytes and never splits a character."""
     assert bounded("äöü", 3) == "ä"
     assert bounded("abc", 3) == "abc"
+
+
+def test_an_alias_of_the_node_follows_the_nodes_checks() -> None:
+    """Not itself; and one of another node is not this state's to say."""
+    state = LocalState()
+    state.put_service(service(name="web", check={"alias_node": "vm1"}), Origin.API, 0)
+    state.put_check(CheckDefinition("remote", "r", AliasProbe("db", "vm2")), Origin.API, 0)
+    assert state.checks["remote"].status is Health.CRITICAL
+    state.put_check(CheckDefinition("own", "o", AliasProbe()), Origin.API, 0)
+    state.drop_check("remote", 0)
+    assert state.checks["own"].status is Health.PASSING
+    state.maintain("", "", 1, enable=True)
+    assert state.checks["own"].status is Health.CRITICAL
+    state.maintain("", "", 1, enable=False)
+    assert state.checks["own"].status is Health.PASSING
+
+
+def test_tokens_outlive_their_registration() -> None:
+    """A deregistration is told with the token of the registration; a check has its service's unless it has its own."""
+    state = LocalState()
+    state.put_service(
+        service(name="web", token="t1", checks=[{"ttl": "1s"}, {"ttl": "1s", "token": "t2"}]), Origin.API, 0
+    )
+    names = ["service:web:1", "service:web:2"]
+    assert [state.token_of(check_id=name) for name in names] == ["t1", "t2"]
+    state.drop_service("web", 0)
+    assert [state.token_of(check_id=name) for name in names] == ["t1", "t2"]
+    assert (state.token_of(service_id="web"), state.token_of(service_id="x"), state.token_of(check_id="x")) == (
+        "t1",
+        "",
+        "",
+    )
+    state.put_service(service(name="web"), Origin.API, 0)
+    state.drop_service("web", 0)
+    assert state.token_of(service_id="web") == ""

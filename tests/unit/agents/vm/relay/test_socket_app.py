@@ -130,5 +130,5 @@ async def test_nothing_else_is_served(scene: tuple[FakeCatalog, httpx2.AsyncClie
     """The socket is no way to the catalog."""
     _, client = scene
     async with client:
-        for target in ("/v1/catalog/services", "/v1/linkspan/join", "/"):
+        for target in ("/v1/catalog/services", "/v1/linkspan/join", "/ui/"):
             assert (await client.get(target)).status_code == 404
