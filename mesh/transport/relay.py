@@ -6,6 +6,7 @@ a peer that is not Linkspan (one of them TLS).
 """
 
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -32,27 +33,37 @@ class RelayEnd(msgspec.Struct, frozen=True):
 
 
 def shut_write(sock: socket.socket) -> None:
-    """Tell the peer that no more comes, and keep reading: a FIN, on TLS after a close_notify when nothing waits to be read.
+    """Tell the peer that no more comes, and keep reading: a FIN, on TLS after a close_notify.
 
-    `SSLSocket.unwrap` reads on after its close_notify and drops what it finds, so what has come must not be there; then a
-    bare FIN has to do. `SSLSocket.shutdown` would drop the TLS layer, so the plain socket's is called.
+    `SSLSocket.shutdown` would drop the TLS layer, so the plain socket's is called.
     """
     with contextlib.suppress(OSError, ValueError):
-        if isinstance(sock, ssl.SSLSocket) and not _has_come(sock):
-            with contextlib.suppress(ssl.SSLError):
-                sock.unwrap()
+        if isinstance(sock, ssl.SSLSocket) and not sock.pending():
+            with contextlib.suppress(OSError):
+                socket.socket.send(sock, _close_notify(sock))
         socket.socket.shutdown(sock, socket.SHUT_WR)
 
 
-def _has_come(sock: ssl.SSLSocket) -> bool:
-    """Whether anything waits to be read, the peer's end included."""
-    if sock.pending():
-        return True
-    try:
-        socket.socket.recv(sock, 1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    return True
+def _close_notify(sock: ssl.SSLSocket) -> bytes:
+    """The record that ends our side, not sent yet.
+
+    `SSLSocket.unwrap` writes it and at once reads on for the peer's, dropping what it finds: an answer that comes within those microseconds
+    is lost. So it is given a pair of sockets, in which there is nothing to read, in place of the connection for as long as that takes.
+    """
+    descriptor = sock.fileno()
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    with near, far:
+        kept = os.dup(descriptor)
+        try:
+            os.dup2(near.fileno(), descriptor, inheritable=False)
+            try:
+                with contextlib.suppress(ssl.SSLError):
+                    sock.unwrap()
+            finally:
+                os.dup2(kept, descriptor, inheritable=False)
+        finally:
+            os.close(kept)
+        return far.recv(_TLS_RECORD_BYTES)
 
 
 def reset(sock: socket.socket) -> None:

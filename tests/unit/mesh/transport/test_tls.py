@@ -289,3 +289,24 @@ async def test_both_waits_share_one_time(autojump_clock: trio.testing.MockClock)
             await handshake(far, _SERVER, timeout_s=5)
         assert trio.current_time() - begun_s == pytest.approx(5)
     near.close()
+
+
+async def test_the_own_end_is_said_cleanly_and_reads_nothing() -> None:
+    """The peer gets a close_notify though something of it waits to be read, and what waits is still all there."""
+    near, far = await tls_pair()
+    far.suppress_ragged_eofs = False
+    far.send(b"answer")
+    await trio.lowlevel.wait_readable(near)
+    shut_write(near)
+    try:
+        # A bare FIN would raise here: ragged ends are not suppressed.
+        await trio.lowlevel.wait_readable(far)
+        assert far.recv(100) == b""
+        far.send(b" and more")
+        got = b""
+        while len(got) < len(b"answer and more"):
+            got += await read_some(near)
+        assert got == b"answer and more"
+    finally:
+        near.close()
+        far.close()
