@@ -21,7 +21,7 @@ from mesh.identity.context import client_context
 from mesh.identity.leaf import Leaf
 from mesh.model.chain import Chain, Leg, RetryPolicy, Route, Target
 from mesh.model.endpoint import Endpoint, EndpointSet
-from mesh.model.intention import Action, Intention, IntentionSet
+from mesh.model.intention import Action, Intention, IntentionSet, Permission
 from mesh.model.snapshot import Local, Roots, Snapshot
 from mesh.proxy.settings import InboundSettings, ProxySettings, Timeouts, Upstream
 from tests.fakes.authority import DATACENTER, TRUST_DOMAIN, Authority, service_uri
@@ -106,10 +106,16 @@ class Mesh:
         return self.authority.leaf(service_uri(service))
 
     def callee(
-        self, app_port: int, *, protocol: str = "http", roots: Roots | None = None, timeouts: Timeouts | None = None
+        self,
+        app_port: int,
+        *,
+        protocol: str = "http",
+        roots: Roots | None = None,
+        timeouts: Timeouts | None = None,
+        permissions: tuple[Permission, ...] = (),
     ) -> Hop:
-        """The inbound proxy of `api` before an application; only `web` is allowed."""
-        intention = Intention(CALLER, CALLEE, 9, action=Action.ALLOW)
+        """The inbound proxy of `api` before an application; only `web` is allowed, to do anything or by `permissions`."""
+        intention = Intention(CALLER, CALLEE, 9, None if permissions else Action.ALLOW, permissions)
         snapshot = Snapshot(
             Local(CALLEE, "lab", DATACENTER, TRUST_DOMAIN),
             roots=roots or self.roots,

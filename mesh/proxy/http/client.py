@@ -62,6 +62,9 @@ class State(enum.Enum):
     CLOSED = enum.auto()
 
 
+_READS_BODY = (State.ANSWER, State.TUNNEL)
+
+
 class Keeper(Protocol):
     """Who accepted the connection."""
 
@@ -136,7 +139,7 @@ class ClientConnection:
 
     def read_on(self) -> None:
         """The exchange takes more of the request's body again."""
-        if self.state is State.ANSWER and not self._has_request_end:
+        if self.state in _READS_BODY and not self._has_request_end:
             self._out.read_on(on=True)
 
     def answer_continue(self) -> None:
