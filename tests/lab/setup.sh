@@ -3,8 +3,8 @@
 set -euo pipefail
 
 packages=(
-  busybox-static bzip2 ca-certificates conntrack containerd containernetworking-plugins curl debootstrap gcc iproute2
-  iptables libc6-dev nftables procps runc socat systemd-container tcpdump util-linux
+  bind9-dnsutils busybox-static bzip2 ca-certificates conntrack containerd containernetworking-plugins curl debootstrap
+  gcc iproute2 iptables libc6-dev nftables procps runc socat systemd-container tcpdump util-linux
 )
 
 missing=()
