@@ -15,12 +15,12 @@ from catalog.api.http.errors import BodyTooLargeError, PermissionDeniedError, Re
 from catalog.api.http.query import Query
 
 BODY_TIMEOUT_S = 30.0
-DRAIN_BYTES = 8 * 1024 * 1024
+DRAIN_BYTES = 16 * 1024 * 1024
 """How much of a body that is too large is read and thrown away, so that its sender gets to read the answer."""
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What a handler gets. `path` holds the path's parameters, `headers` the first of each name, in lower case."""
+    """What a handler gets. `path` holds the path's parameters, `headers` the first of each name, in lower case; `target` is the whole path."""
 
     method: str
     path: Mapping[str, str]
@@ -30,6 +30,7 @@ class Call(msgspec.Struct, frozen=True):
     caller: Caller
     peer: str = ""
     authorizer: Authorizer = NOTHING
+    target: str = ""
 
     def require(self, resource: Resource, name: str, access: Access) -> None:
         """Go on only if the caller may.

@@ -31,7 +31,7 @@ from catalog.api.v1.registration import (
 from catalog.api.v1.shapes import Json, check_json, node_json, service_json
 from catalog.state.changes import READ_VERBS, CheckOp, KeyOp, NodeOp, Operation, ServiceOp, Transact
 from catalog.state.errors import TransactionError
-from catalog.state.limits import MAX_OPERATIONS
+from catalog.state.limits import MAX_FLAGS, MAX_OPERATIONS
 from catalog.state.records import Check, KeyEntry, Node, ServiceInstance
 from catalog.state.state import State
 
@@ -47,8 +47,15 @@ class KeyBody(TenantBody, frozen=True):
     session: str = ""
 
     def operation(self) -> KeyOp:
-        """The state's value of it."""
+        """The state's value of it.
+
+        Raises:
+            BadRequestError: a number is none of 64 bits without sign.
+        """
         check_tenant(self, "KV")
+        for field, number in (("Flags", self.flags), ("Index", self.index)):
+            if not 0 <= number <= MAX_FLAGS:
+                raise BadRequestError(f'field "KV.{field}": must be 0 to {MAX_FLAGS}')
         return KeyOp(self.verb, self.key, self.value, self.flags, self.index, self.session)
 
 

@@ -5,6 +5,7 @@ What an operation does alone stands with its table; here are only its verbs. Not
 """
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -33,8 +34,14 @@ def transact(scene: Scene, change: c.Transact) -> Given:
     for position, operation in enumerate(change.operations):
         try:
             given += _DO[type(operation)](scene, operation)
+            _need(
+                len(given) <= limits.MAX_GIVEN_ROWS,
+                f"more than {limits.MAX_GIVEN_ROWS} rows are given: read them alone",
+            )
         except (OperationError, InvalidChangeError) as error:
             failures.append((position, str(error)))
+        if len(given) > limits.MAX_GIVEN_ROWS:
+            break  # what follows would only cost more
     if failures:
         raise TransactionError(tuple(failures))
     return tuple(given)
@@ -97,6 +104,10 @@ def _get_or_empty(scene: Scene, op: c.KeyOp) -> Given:
     return (scene.tables.keys.rows.get(op.key) or KeyEntry(op.key),)
 
 
+def _get_tree(scene: Scene, op: c.KeyOp) -> Given:
+    return tuple(islice(scene.tables.keys.under(op.key), limits.MAX_GIVEN_ROWS + 1))
+
+
 def _check_index(scene: Scene, op: c.KeyOp) -> Given:
     index = _row(scene, op).modify_index
     _need(index == op.index, f'failed index check for key "{op.key}", current modify index {index} != {op.index}')
@@ -143,7 +154,7 @@ _KEY_VERBS: dict[str, Callable[[Scene, c.KeyOp], Given]] = {
     "unlock": _unlock,
     "get": lambda scene, op: (_row(scene, op),),
     "get-or-empty": _get_or_empty,
-    "get-tree": lambda scene, op: tuple(scene.tables.keys.under(op.key)),
+    "get-tree": _get_tree,
     "check-index": _check_index,
     "check-session": _check_session,
     "check-not-exists": _check_not_exists,

@@ -194,6 +194,27 @@ class CatalogMachine(RuleBasedStateMachine):
         ended = self.model.advance(seconds)
         self.portal.advance(seconds, ended)
 
+    @rule(seconds=st.sampled_from([0.0, 4.0, 5.0]), key=KEY)
+    def lose_a_lock_and_take_it(self, seconds: float, key: str) -> None:
+        """Within its lock-delay nobody gets it, afterwards the next does."""
+        self.register("n1", None, "passing")
+        first, second = (self.create_session("n1", "", deletes=False, delay_s=5, ttl_s=0) for _ in range(2))
+        self.acquire(key, b"1", first)
+        self.destroy_session(first)
+        self.let_time_pass(seconds)
+        self.acquire(key, b"2", second)
+        self.destroy_session(second)
+
+    @rule(session=sessions, act=st.sampled_from(["renew", "restart", "nothing"]))
+    def nearly_run_out(self, session: str, act: str) -> None:
+        """Who is heard, or whose catalog starts anew, has the whole time again."""
+        self.let_time_pass(15.0)
+        if act == "renew":
+            self.renew_session(session)
+        elif act == "restart":
+            self.restart()
+        self.let_time_pass(15.0)
+
     @rule()
     def restart(self) -> None:
         self.portal.restart()
@@ -277,7 +298,7 @@ class OnDisk(CatalogMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("machine", "examples", "steps"), [(InMemory, 35, 40), (OnDisk, 6, 25)])
+@pytest.mark.parametrize(("machine", "examples", "steps"), [(InMemory, 30, 30), (OnDisk, 6, 25)])
 def test_the_catalog_is_its_model(machine: type[CatalogMachine], examples: int, steps: int) -> None:
     """Bounded to a few seconds here; raise the numbers to search for longer."""
     run_state_machine_as_test(

@@ -4,10 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api
-from catalog.api.http.errors import BadRequestError, BodyTooLargeError, PermissionDeniedError, RefusedError
+from catalog.api.http.errors import ApiError, BadRequestError, BodyTooLargeError, PermissionDeniedError, RefusedError
 from catalog.api.kv.transactions import TransactionEndpoints, read_operations
 from catalog.state.changes import CheckOp, KeyOp, NodeOp, PutKey, Register, ServiceOp, Transact
 from catalog.state.records import Check, Node, ServiceInstance
@@ -96,6 +98,29 @@ def test_too_many_operations_are_413(count: int) -> None:
     """None of them is looked at."""
     with pytest.raises(BodyTooLargeError, match=f"{count} > 128"):
         read_operations(raw(*([1] * count)), "dc1")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["KV", "Node", "Service", "Check", "Verb", "Key", "Value", "Index", "Flags", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=60) | st.lists(JSON, max_size=3).map(msgspec.json.encode))
+def test_any_body_is_a_transaction_or_the_callers_fault(body: bytes) -> None:
+    try:
+        change = read_operations(body, "dc1")
+    except ApiError:
+        return
+    assert isinstance(change, Transact)
 
 
 async def put(api: Api, *operations: Any, authorizer: Any = None) -> tuple[int, Any]:

@@ -14,7 +14,7 @@ from catalog.state.changes import (
     Transact,
 )
 from catalog.state.errors import InvalidChangeError, TransactionError
-from catalog.state.limits import MAX_OPERATIONS
+from catalog.state.limits import MAX_GIVEN_ROWS, MAX_OPERATIONS
 from catalog.state.records import Check, KeyEntry, Node, ServiceInstance, Session
 from catalog.state.state import State
 from mesh.model.endpoint import Health
@@ -200,3 +200,15 @@ def test_more_than_the_bound_is_refused() -> None:
     assert len(state.transaction(Transact(operations[1:]))) == MAX_OPERATIONS
     with pytest.raises(InvalidChangeError, match="128"):
         state.transaction(Transact(operations))
+
+
+def test_many_trees_in_one_transaction_are_refused() -> None:
+    """128 times the whole tree would be more than anybody has memory for: the first that goes too far ends it."""
+    state = State()
+    count = MAX_GIVEN_ROWS // 16
+    for number in range(count):
+        do(state, PutKey(f"k{number}"))
+    trees = tuple(KeyOp("get-tree", "") for _ in range(MAX_OPERATIONS))
+    assert len(state.transaction(Transact(trees[:16]))) == 16 * count
+    ((position, text),) = failures(state, *trees)
+    assert (position, "more than 65536 rows" in text) == (16, True)
