@@ -19,6 +19,8 @@ from mesh.decide.regex import RegexError, compile_regex
 
 MAX_LENGTH = 64 * 1024
 MAX_DEPTH = 64
+MAX_TERMS = 256
+"""Most comparisons of a filter: each is asked of every row, between two answers to others."""
 
 Test = Callable[[Any], bool]
 Get = Callable[[Any], Any]
@@ -129,6 +131,7 @@ class _Parser:
         self._fields = fields
         self._at = 0
         self._depth = 0
+        self._terms = 0
 
     def parse(self) -> Test:
         test = self._either()
@@ -187,6 +190,9 @@ class _Parser:
 
     def _match(self) -> Test:
         """One comparison: `value [not] in selector`, or a selector with its operator."""
+        self._terms += 1
+        if self._terms > MAX_TERMS:
+            raise FilterError(f"filter has more than {MAX_TERMS} comparisons")
         token, after = self._peek(), self._peek(1)
         is_value = after.kind == "word" and (after.text == "in" or (after.text == "not" and self._peek(2).text == "in"))
         if token.kind in {"string", "number"} or (token.kind == "word" and is_value):

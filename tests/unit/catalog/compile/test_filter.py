@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.compile.filter import MAX_DEPTH, MAX_LENGTH, FilterError, parse_filter
+from catalog.compile.filter import MAX_DEPTH, MAX_LENGTH, MAX_TERMS, FilterError, parse_filter
 from catalog.compile.selectors import CATALOG_SERVICE, CHECK, HEALTH, INTENTION, NODE, SERVICE, Field
 
 ITEM: dict[str, Any] = {
@@ -198,7 +198,9 @@ def test_a_listing_answers(text: str, fields: Field, item: dict[str, Any], holds
 def test_bounds() -> None:
     """Length and nesting are bounded; a long flat expression is not nesting."""
     parse_filter("(" * MAX_DEPTH + "A == b" + ")" * MAX_DEPTH)
-    parse_filter(" and ".join(["Service.Service == web"] * 2000))
+    parse_filter(" and ".join(["Service.Service == web"] * MAX_TERMS))
+    with pytest.raises(FilterError, match="comparisons"):
+        parse_filter(" or ".join(["Service.Service == web"] * (MAX_TERMS + 1)))
     for text in ("(" * 10_000, "not " * 10_000 + "A == b", "A == " + "b" * MAX_LENGTH):
         with pytest.raises(FilterError):
             parse_filter(text)
