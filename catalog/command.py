@@ -42,7 +42,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     "--dns",
     default=None,
     metavar="ADDRESS:PORT",
-    help="Serve DNS there, UDP and TCP; 'off' for none.  [default: 127.0.0.1:8600, a free port if --http has port 0]",
+    help="Serve DNS there, UDP and TCP; 'off' for none.  [default: 127.0.0.1:8600, a free port if --http has another port than 8500]",
 )
 @click.option("--dns-domain", default="consul", show_default=True, help="The domain that DNS answers for.")
 @click.option(
@@ -138,10 +138,11 @@ def settings_of(flags: dict[str, Any]) -> Any:
 
     from catalog.api.http.serve import DEFAULT_LIMITS
     from catalog.compile.entries.duration import parse_duration
+    from catalog.dns.serve.listen import dns_address
     from catalog.dns.serve.made import check_settings
     from catalog.server.config.overlay import acl_of
     from catalog.server.config.shapes import Config
-    from catalog.server.dns import dns_address, dns_settings
+    from catalog.server.dns import dns_settings
     from catalog.server.settings import Settings
     from mesh.model.names import check_label, check_node, check_trust_domain
 

@@ -143,10 +143,9 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 )
 @click.option(
     "--dns",
-    default="127.0.0.1:8600",
-    show_default=True,
+    default=None,
     metavar="ADDRESS:PORT",
-    help="Where DNS is served, UDP and TCP; 'off' for nowhere.",
+    help="Serve DNS there, UDP and TCP; 'off' for none.  [default: 127.0.0.1:8600, a free port if --http has another port than 8500]",
 )
 @click.option("--dns-domain", default="consul", show_default=True, help="The domain that DNS answers for.")
 @click.option(
@@ -183,7 +182,7 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     config_dir: Path | None,
     http: str,
     allowed_hosts: tuple[str, ...],
-    dns: str,
+    dns: str | None,
     dns_domain: str,
     recursors: tuple[str, ...],
     socket_path: Path,
@@ -199,6 +198,7 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     from agents.vm.host.enrolment import EnrolmentError
     from agents.vm.host.serve import ListenError
     from catalog.dns.answer.settings import DnsSettings
+    from catalog.dns.serve.listen import dns_address
     from catalog.dns.serve.made import check_settings
     from mesh.wire.http1.host import InvalidHostError
 
@@ -216,7 +216,7 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
         socket_group=socket_group,
         enable_script_checks=enable_script_checks,
         leave_on_terminate=leave_on_terminate,
-        dns="" if dns == "off" else dns,
+        dns=dns_address(dns, http),
         dns_settings=names,
     )
     try:

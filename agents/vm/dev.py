@@ -42,7 +42,7 @@ from catalog.api.http.errors import PermissionDeniedError
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
 from catalog.api.query.made import make_dns_queries
 from catalog.authority.authority import Authority
-from catalog.dns.serve.listen import DnsListener, listen_dns
+from catalog.dns.serve.listen import USUAL_API_PORT, USUAL_PORT, DnsListener, listen_dns
 from catalog.engine import Catalog
 from catalog.server.assembly import one_error, own_registration
 from catalog.server.certificate import ServerCertificate
@@ -289,7 +289,7 @@ def called_from(app: App, connection: Connection) -> App:
 @click.option(
     "--dns-port",
     type=click.IntRange(-1, 65535),
-    help="DNS on 127.0.0.1, -1 for none.  [default: 8600, a free port if --http-port is 0]",
+    help="DNS on 127.0.0.1, -1 for none.  [default: 8600, a free port if --http-port is not 8500]",
 )
 @click.option("--node", default=socket.gethostname, show_default="this host's name", help="The node's name.")
 @click.option("--network", default="default", show_default=True, help="The network of services registered here.")
@@ -333,7 +333,7 @@ def settings_of(flags: dict[str, Any], given: set[str]) -> tuple[DevSettings, st
     chosen = overlay(flags, given, loaded.config)
     level = str(chosen.pop("log_level"))
     if chosen["dns_port"] is None:
-        chosen["dns_port"] = 8600 if chosen["http_port"] else 0
+        chosen["dns_port"] = USUAL_PORT if str(chosen["http_port"]) == USUAL_API_PORT else 0
     local_scripts = bool(loaded.config.enable_local_script_checks)
     return (
         DevSettings(

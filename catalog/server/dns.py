@@ -13,9 +13,7 @@ from catalog.engine import Catalog
 from catalog.server.config.document import ConfigError
 from catalog.server.config.shapes import Config, Duration
 from catalog.server.directory import StateDirectory
-from catalog.server.settings import DEFAULT_DNS
 
-OFF = "off"
 _SOA_FIELDS = {"refresh": "refresh_s", "retry": "retry_s", "expire": "expire_s", "min_ttl": "min_ttl_s"}
 _TTL_LIMIT_S = 2**31 - 1
 
@@ -34,17 +32,6 @@ def serve_state(
         ValueError: a domain or a recursor of the settings is none.
     """
     return make_server(settings, StateDirectory(lambda: engine.state, authorizer), queries=queries)
-
-
-def dns_address(dns: str | None, http: str) -> str:
-    """Where `linkspan catalog` serves DNS; empty is nowhere.
-
-    Said nothing, it is the default address, or a free port if the API takes a free one too: several catalogs on one machine
-    shall not meet.
-    """
-    if dns is None:
-        return "127.0.0.1:0" if http.endswith(":0") else DEFAULT_DNS
-    return "" if dns == OFF else dns
 
 
 def dns_settings(config: Config, datacenter: str) -> DnsSettings:

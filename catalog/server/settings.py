@@ -13,7 +13,6 @@ from catalog.dns.answer.settings import DnsSettings
 DEFAULT_HTTP = "127.0.0.1:8500"
 DEFAULT_MESH = "0.0.0.0:8502"
 DEFAULT_DATACENTER = "dc1"
-DEFAULT_DNS = "127.0.0.1:8600"
 OPERATOR_FILE = "operator.token"
 STORE_FILE = "catalog.db"
 

@@ -216,9 +216,7 @@ async def start_catalog(world: World) -> None:
     (world.root / "catalog").mkdir(mode=0o700)
     data = ["--data-dir", str(world.root / "catalog"), "--datacenter", DATACENTER, "--trust-domain", TRUST_DOMAIN]
     data += ["--leaf-ttl", f"{LEAF_TTL_S}s"]
-    world.start(
-        "catalog", [world.linkspan, "catalog", *data, "--http", CATALOG_HTTP, "--mesh", CATALOG_MESH, "--dns", "off"]
-    )
+    world.start("catalog", [world.linkspan, "catalog", *data, "--http", CATALOG_HTTP, "--mesh", CATALOG_MESH])
     await world.wait_listening(CATALOG_MESH)
     await world.wait("the operator's token", (world.root / "catalog" / "operator.token").exists)
     async with api_client(world) as client:
@@ -278,10 +276,7 @@ async def start_network(world: World, network: Network) -> None:
             (home / "services" / f"{workload.name}.json").write_text(json.dumps(service_file(workload), indent=1))
     sock = home / "agent.sock"
     agent = ["agent", "--state-dir", str(home / "state"), "--config-dir", str(home / "services"), "--socket", str(sock)]
-    world.start(
-        f"agent-{network.node}",
-        [world.linkspan, *agent, "--http", f"{network.host}:8500", "--dns", f"{network.host}:8600"],
-    )
+    world.start(f"agent-{network.node}", [world.linkspan, *agent, "--http", f"{network.host}:8500"])
     await world.wait("the agent's socket", sock.exists)
     gateway = ["gateway", "mesh", "--network", network.name, "--agent", f"unix:{sock}", "--catalog", CATALOG_MESH]
     gateway += ["--lan", f"{network.host}:8444", "--wan", network.wan, "--agent-api", f"{network.host}:8500"]

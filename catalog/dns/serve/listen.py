@@ -5,6 +5,9 @@ from ipaddress import ip_address
 from typing import Self
 
 BACKLOG = 128
+USUAL_PORT = 8600
+USUAL_API_PORT = "8500"
+OFF = "off"
 RECEIVE_BUFFER_BYTES = 1 << 20
 _TRIES = 16
 
@@ -23,6 +26,19 @@ def split_address(text: str) -> tuple[str, int]:
     if not address or not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise ValueError(f"{text!r} is no address to serve DNS on: write ADDRESS:PORT, such as 127.0.0.1:8600")
     return address, int(port)
+
+
+def dns_address(dns: str | None, http: str) -> str:
+    """Where a process serves DNS that was told `dns`, and whose API is at `http`; empty is nowhere, and so is `off`.
+
+    Told nothing, it is port 8600 beside the API's usual 8500, and else a free port: several on one machine shall not meet.
+    """
+    if dns is not None:
+        return "" if dns == OFF else dns
+    if http == OFF:
+        return f"127.0.0.1:{USUAL_PORT}"
+    host, _, port = http.rpartition(":")
+    return f"{host}:{USUAL_PORT if port == USUAL_API_PORT else 0}"
 
 
 class DnsListener:

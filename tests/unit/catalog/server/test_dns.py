@@ -8,7 +8,7 @@ from catalog.dns.answer.settings import DnsSettings
 from catalog.dns.wire.record import Soa
 from catalog.server.config.document import ConfigError
 from catalog.server.config.read import _convert
-from catalog.server.dns import dns_address, dns_settings
+from catalog.server.dns import dns_settings
 
 
 def made(**values: Any) -> DnsSettings:
@@ -66,18 +66,3 @@ def test_every_setting_arrives() -> None:
 def test_what_cannot_be_used_is_refused_by_name(values: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         made(**values)
-
-
-@pytest.mark.parametrize(
-    ("dns", "http", "address"),
-    [
-        (None, "127.0.0.1:8500", "127.0.0.1:8600"),
-        (None, "127.0.0.1:0", "127.0.0.1:0"),
-        (None, "off", "127.0.0.1:8600"),
-        ("off", "127.0.0.1:8500", ""),
-        ("", "127.0.0.1:8500", ""),
-        ("0.0.0.0:53", "127.0.0.1:0", "0.0.0.0:53"),
-    ],
-)
-def test_where_dns_is_served(dns: str | None, http: str, address: str) -> None:
-    assert dns_address(dns, http) == address

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from catalog.dns.serve.listen import listen_dns, split_address
+from catalog.dns.serve.listen import dns_address, listen_dns, split_address
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"])
@@ -38,3 +38,20 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 def test_localhost_is_loopback() -> None:
     assert split_address("localhost:53") == ("127.0.0.1", 53)
     assert split_address("[::1]:8600") == ("::1", 8600)
+
+
+@pytest.mark.parametrize(
+    ("dns", "http", "address"),
+    [
+        (None, "127.0.0.1:8500", "127.0.0.1:8600"),
+        (None, "127.0.0.1:0", "127.0.0.1:0"),
+        (None, "127.0.0.1:8510", "127.0.0.1:0"),
+        (None, "[::1]:8500", "[::1]:8600"),
+        (None, "off", "127.0.0.1:8600"),
+        ("off", "127.0.0.1:8500", ""),
+        ("", "127.0.0.1:8500", ""),
+        ("0.0.0.0:53", "127.0.0.1:0", "0.0.0.0:53"),
+    ],
+)
+def test_where_dns_is_served(dns: str | None, http: str, address: str) -> None:
+    assert dns_address(dns, http) == address
