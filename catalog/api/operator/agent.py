@@ -16,6 +16,7 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import NotFoundError
 from catalog.api.operator.server import CONSUL_API, own_server
+from catalog.api.v1.roots import RootEndpoints
 
 NO_AGENT = (
     "this is a catalog without an agent: register at the host's own agent (linkspan agent), "
@@ -50,6 +51,7 @@ class AgentEndpoints:
             "/v1/agent/services": {"GET": Method(self.nothing, IN_HANDLER)},
             "/v1/agent/checks": {"GET": Method(self.nothing, IN_HANDLER)},
             "/v1/agent/metrics": {"GET": Method(self.metrics, IN_HANDLER)},
+            "/v1/agent/connect/ca/roots": {"GET": Method(RootEndpoints(self._api).roots, OPEN)},
             **dict.fromkeys(WRITES, refused),
         }
 

@@ -19,6 +19,8 @@ async def test_clients_find_what_they_probe() -> None:
         (member,) = msgspec.json.decode((await agent.members(make_call())).body)
         assert (member["Addr"], member["Status"]) == ("127.0.0.1", 1)
         assert (await agent.nothing(make_call())).body == b"{}"
+        roots = agent.paths()["/v1/agent/connect/ca/roots"]["GET"]
+        assert msgspec.json.decode((await roots.handler(make_call())).body)["TrustDomain"] == "test.consul"
 
 
 async def test_metrics_in_both_forms() -> None:
