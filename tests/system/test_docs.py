@@ -19,7 +19,7 @@ from tests.documents.words import inner_commands, read_commands
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 120
 FOREIGN = frozenset({
-    "apt-get", "cat", "cd", "cp", "curl", "echo", "export", "grep", "install", "journalctl", "kill", "kubectl", "mkdir", "pip", "python3",
+    "apt-get", "cat", "cd", "cp", "curl", "dig", "echo", "export", "grep", "install", "journalctl", "kill", "kubectl", "mkdir", "pip", "python3",
     "rm", "set", "sleep", "sudo", "systemctl", "systemd-sysusers", "systemd-tmpfiles", "test", "wait",
 })  # fmt: skip
 """Other people's programs that a document may use; `linkspan`, `make` and `helm` are looked into."""
