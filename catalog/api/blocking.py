@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from catalog.access.callers import CallerKind
 from catalog.api.http.answer import Answer, Meta, json_answer
 from catalog.api.http.call import Call
 from catalog.api.http.errors import RefusedError
+from catalog.api.views import Views
 from catalog.compile.filter import Filter, FilterError, parse_filter
 from catalog.compile.selectors import Field
 from catalog.state.index import Topic
@@ -33,11 +35,18 @@ class Waits(Protocol):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a read found and which topics it rests on. `missing` makes the answer a 404 with that text."""
+    """What a read found and which topics it rests on. `missing` makes the answer a 404 with that text.
+
+    `partial`: the caller might not see all that the topics are about, so that their index is not his to see
+    (`catalog.api.views`); `hidden`: something was indeed left out. `index` is filled in by `settle`.
+    """
 
     value: Any
     topics: tuple[Topic, ...]
     missing: str = ""
+    partial: bool = False
+    hidden: bool = False
+    index: int = 0
 
 
 Read = Callable[[State], Found]
@@ -50,6 +59,7 @@ class Parking:
         self._engine = engine
         self._parked: set[trio.CancelScope] = set()
         self.stopped = False
+        self.views = Views()
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -89,21 +99,32 @@ async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = 
     but for a restore, which answers everybody;
     `streaming` ones are not stretched by the jitter.
     """
-    found = read(parking.state)
+    found = _look(parking, call, read)
     query = call.query
     if not query.index:
         return found
     deadline_s = trio.current_time() + query.wait_s + (0.0 if streaming else jitter_s(query.wait_s))
     seen, min_index = found, query.index
-    while parking.state.index_of(*found.topics) <= min_index:
-        await parking.wait(found.topics, min_index, deadline_s - trio.current_time())
-        found = read(parking.state)
-        index = parking.state.index_of(*found.topics)
-        if index <= min_index:  # the wait is over, or the catalog stops
-            break
-        if quiet and found == seen and parking.state.restored_at <= min_index:
-            min_index = index
+    while found.index <= min_index:
+        # Who sees a part sleeps on through changes of the rest: it waits for any later one, not for those it missed.
+        parked_at = max(min_index, parking.state.index_of(*found.topics)) if found.partial else min_index
+        await parking.wait(found.topics, parked_at, deadline_s - trio.current_time())
+        found = _look(parking, call, read)
+        if found.index <= min_index and parking.state.index_of(*found.topics) <= parked_at:
+            break  # the wait is over, or the catalog stops
+        same = (found.value, found.missing) == (seen.value, seen.missing)
+        if quiet and same and parking.state.restored_at <= min_index:
+            min_index = max(min_index, found.index)
     return found
+
+
+def _look(parking: Parking, call: Call, read: Read) -> Found:
+    """What is there now, with the index that the caller may be told."""
+    found = read(parking.state)
+    index = parking.state.index_of(*found.topics)
+    if found.partial:
+        index = parking.views.index(call, (found.value, found.missing), index)
+    return msgspec.structs.replace(found, index=index)
 
 
 async def answer_read(
@@ -121,9 +142,9 @@ async def answer_read(
     """
     keep = filter_of(call, fields)
     found = await settle(parking, call, read, streaming=streaming, quiet=quiet)
-    index = parking.state.index_of(*found.topics)
     streamed = streaming and call.query.index > 0
-    meta = Meta(index, call.query.consistency, streaming=streamed, cached=call.query.cached)
+    filtered = found.hidden and call.caller.kind is not CallerKind.ANONYMOUS  # Consul tells only those with a token
+    meta = Meta(found.index, call.query.consistency, streaming=streamed, cached=call.query.cached, filtered=filtered)
     if found.missing:
         missing = json_answer(None, meta)
         return Answer(404, found.missing.encode(), b"text/plain; charset=utf-8", missing.headers)

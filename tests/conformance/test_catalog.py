@@ -97,8 +97,9 @@ async def test_the_service_consul_stands_on_the_servers_own_node(guarded: Any) -
     from catalog.server.assembly import own_registration
 
     await guarded.engine.submit(own_registration("server", "127.0.0.1", "dc1"))
-    assert (await guarded.get("/v1/catalog/services")).json() == {"consul": []}
-    (one,) = (await guarded.get("/v1/health/service/consul?passing")).json()
+    operator = guarded.as_operator()
+    assert (await guarded.get("/v1/catalog/services", headers=operator)).json() == {"consul": []}
+    (one,) = (await guarded.get("/v1/health/service/consul?passing", headers=operator)).json()
     assert (one["Service"]["Port"], one["Checks"][0]["CheckID"]) == (8300, "serfHealth")
 
 

@@ -23,12 +23,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Meta(msgspec.Struct, frozen=True):
-    """What a read's headers say: the index of its result, how it was read, and by which machinery."""
+    """What a read's headers say: the index of its result, how it was read, by which machinery, and if all of it is there."""
 
     index: int
     consistency: str = "leader"
     streaming: bool = False
     cached: bool = False
+    filtered: bool = False
 
 
 def json_answer(value: Any, meta: Meta | None = None, *, pretty: bool = False, status: int = 200) -> Answer:
@@ -46,12 +47,14 @@ def text_answer(text: str, status: int = 200, headers: tuple[tuple[bytes, bytes]
 
 def read_headers(meta: Meta) -> tuple[tuple[bytes, bytes], ...]:
     """Consul's headers of a read (reference: response headers). One catalog: it is its own leader, and never stale."""
-    headers = (
+    headers: tuple[tuple[bytes, bytes], ...] = (
         (b"x-consul-index", b"%d" % max(1, meta.index)),
         (b"x-consul-knownleader", b"true"),
         (b"x-consul-lastcontact", b"0"),
         (b"x-consul-effective-consistency", meta.consistency.encode()),
         (b"x-consul-query-backend", b"streaming" if meta.streaming else b"blocking-query"),
     )
+    if meta.filtered:
+        headers = (*headers, (b"x-consul-results-filtered-by-acls", b"true"))
     # Every answer is computed anew, so that a cache that is asked for always missed.
     return (*headers, (b"x-cache", b"MISS"), (b"age", b"0")) if meta.cached else headers

@@ -97,6 +97,7 @@ class Endpoint:
             caller=caller,
             peer=client[0] if client else "",
             authorizer=self._gate.authorizer(caller, scope),
+            target=scope["path"],
         )
         return await method.handler(call)
 

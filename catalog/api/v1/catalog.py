@@ -16,6 +16,8 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import PermissionDeniedError, RefusedError
 from catalog.api.http.query import check_datacenter
+from catalog.api.sight import Sight
+from catalog.api.v1.permission import BY_RULES, require_deregister, require_register
 from catalog.api.v1.registration import DeregisterBody, RegisterBody
 from catalog.api.v1.selection import is_merged, merged, nearest_first, of_nodes, with_central, with_tags
 from catalog.api.v1.shapes import Json, catalog_service_json, node_json, service_json
@@ -55,11 +57,14 @@ class CatalogEndpoints:
         check_datacenter(body.datacenter, self._api.datacenter)
         if not body.node or not (body.address or body.skip_node_update):
             raise RefusedError("Must provide Node and Address")  # Consul's status for this, too
-        self._api.gate.check(call.caller, Verb.REGISTER, body.node)
+        if call.caller.kind not in BY_RULES:
+            self._api.gate.check(call.caller, Verb.REGISTER, body.node)
         change = body.change(self._api.datacenter)
         verdict = may_register(call.caller, change, self._api.parking.state.node(body.node))
         if not verdict:
             raise PermissionDeniedError(verdict.reason)
+        if call.caller.kind in BY_RULES:
+            require_register(call, change, self._api.parking.state)
         if call.caller.kind is CallerKind.NODE:  # what an agent registers hangs on its lease
             change = msgspec.structs.replace(change, lease_ttl_s=LEASE_TTL_S)
         return json_answer(await self._api.submit(change))
@@ -70,7 +75,10 @@ class CatalogEndpoints:
         check_datacenter(body.datacenter, self._api.datacenter)
         if not body.node:
             raise RefusedError("Must provide Node")
-        self._api.gate.check(call.caller, Verb.REGISTER, body.node)
+        if call.caller.kind in BY_RULES:
+            require_deregister(call, body.change(), self._api.parking.state)
+        else:
+            self._api.gate.check(call.caller, Verb.REGISTER, body.node)
         return json_answer(await self._api.submit(body.change()))
 
     async def datacenters(self, call: Call) -> Answer:
@@ -81,10 +89,10 @@ class CatalogEndpoints:
         """All nodes."""
 
         def read(state: State) -> Found:
-            nodes = of_nodes(call.query, state.nodes(), lambda node: node)
-            return Found(
-                [node_json(node) for node in nearest_first(call.query, nodes, lambda node: node.node)], (("nodes",),)
-            )
+            sight = Sight(call)
+            seen = state.nodes() if sight.whole else [node for node in state.nodes() if sight.node(node.node)]
+            nodes = nearest_first(call.query, of_nodes(call.query, seen, lambda node: node), lambda node: node.node)
+            return sight.found([node_json(node) for node in nodes], ("nodes",))
 
         return await answer_read(self._api.parking, call, read, fields=NODE)
 
@@ -93,13 +101,17 @@ class CatalogEndpoints:
         keep = filter_of(call, CATALOG_SERVICE)
 
         def read(state: State) -> Found:
+            sight = Sight(call)
+            names = [name for name in state.services() if sight.service(name)]
             if not keep.text and not call.query.node_meta:
-                return Found(state.services(), (("services",),))
-            rows = [row for name in state.services() for row in self._rows(state, call, state.service(name))]
+                shown = state.services() if sight.whole else {name: state.services()[name] for name in names}
+                return sight.found(shown, ("services",))
+            seen = (row for name in names for row in state.service(name) if sight.node(row.node))
+            rows = self._rows(state, call, seen)
             tags: dict[str, set[str]] = {}
             for row in keep_items(keep, rows):
                 tags.setdefault(row["ServiceName"], set()).update(row["ServiceTags"])
-            return Found({name: sorted(found) for name, found in tags.items()}, (("services",), ("nodes",)))
+            return sight.found({name: sorted(found) for name, found in tags.items()}, ("services",), ("nodes",))
 
         return await answer_read(self._api.parking, call, read)
 
@@ -121,9 +133,13 @@ class CatalogEndpoints:
         """A node and its instances as a list."""
         return await self._node_read(call, by_id=False)
 
-    async def _instances(self, call: Call, topic: Topic, rows: Callable[[State], Iterable[ServiceInstance]]) -> Answer:
+    async def _instances(self, call: Call, topic: Topic, rows: Callable[[State], list[ServiceInstance]]) -> Answer:
         def read(state: State) -> Found:
-            return Found(self._rows(state, call, rows(state)), with_central(call.query, topic))
+            sight = Sight(call)
+            if not sight.service(call.path["name"]):
+                return sight.unseen((topic[0], ""), [])
+            seen = self._rows(state, call, sight.instances(rows(state)))
+            return sight.found(seen, *with_central(call.query, topic))
 
         quiet = is_merged(call.query)
         return await answer_read(self._api.parking, call, read, quiet=quiet, fields=CATALOG_SERVICE)
@@ -132,14 +148,19 @@ class CatalogEndpoints:
         name, keep = call.path["name"], filter_of(call, SERVICE)
 
         def read(state: State) -> Found:
+            sight = Sight(call)
+            nothing: Json | None = None if by_id else {"Node": None, "Services": []}
+            if not sight.node(name):
+                return sight.unseen(("node", ""), nothing)
             node = state.node(name)
             if node is None:
-                return Found(None if by_id else {"Node": None, "Services": []}, (("node", name),))
-            instances = (merged(call.query, self._api.entries, row) for row in state.node_services(name))
+                return sight.found(nothing, ("node", name))
+            seen = (row for row in state.node_services(name) if sight.service(row.service))
+            instances = (merged(call.query, self._api.entries, row) for row in seen)
             services = keep_items(keep, [service_json(instance) for instance in instances])
             shown = {service["ID"]: service for service in services} if by_id else services
             topics = with_central(call.query, ("node", name))
-            return Found({"Node": node_json(node), "Services": shown}, topics)
+            return sight.found({"Node": node_json(node), "Services": shown}, *topics)
 
         return await answer_read(self._api.parking, call, read, quiet=is_merged(call.query))
 

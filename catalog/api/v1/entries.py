@@ -18,6 +18,7 @@ from catalog.api.http.body import parse_json
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
+from catalog.api.sight import Sight
 from catalog.compile.config_entries import check_kind, decode_entry, entry_body, entry_kind, entry_type
 from catalog.compile.consistency import check_delete, check_write
 from catalog.compile.entries.certificates import shown_to_anyone
@@ -83,17 +84,18 @@ class EntryEndpoints:
         kind = check_kind(call.path["kind"], reading=True)
 
         def read(state: State) -> Found:
-            rows = [_shown(entry, call) for entry in state.configs(kind) if _may_read(call, kind, entry.name)]
-            return Found(rows, (("config", kind),))
+            sight, entries = Sight(call), state.configs(kind)
+            rows = [_shown(entry, call) for entry in entries if _may_read(call, kind, entry.name)]
+            return sight.found(rows, ("config", kind), hidden=len(rows) < len(entries))
 
         return await answer_read(self._api.parking, call, read, quiet=True, fields=fields_of(kind))
 
     async def get(self, call: Call) -> Answer:
         """One entry; 404 if there is none."""
         kind, name = check_kind(call.path["kind"], reading=True), call.path["name"]
-        _require_read(call, kind, name)
 
         def read(state: State) -> Found:
+            _require_read(call, kind, name)
             entry, topics = state.config(kind, name), (("config", kind, name),)
             if entry is None:
                 return Found(None, topics, missing=f'Config entry not found for "{kind}" / "{name}"')

@@ -10,6 +10,7 @@ from catalog.api.http.answer import Answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
+from catalog.api.sight import Sight
 from catalog.api.v1.selection import is_merged, merged, nearest_first, of_nodes, with_central, with_tags
 from catalog.api.v1.shapes import Json, check_json, health_json
 from catalog.compile.selectors import CHECK, HEALTH
@@ -70,7 +71,11 @@ class HealthEndpoints:
 
     async def _instances(self, call: Call, topic: Topic, rows: Any) -> Answer:
         def read(state: State) -> Found:
-            return Found(self._shown(state, call, rows(state)), with_central(call.query, topic))
+            sight = Sight(call)
+            if not sight.service(call.path["name"]):
+                return sight.unseen((topic[0], ""), [])
+            seen = self._shown(state, call, sight.instances(rows(state)))
+            return sight.found(seen, *with_central(call.query, topic))
 
         # Consul streams these (no jitter), but sorts by distance and merges only without the stream.
         quiet = is_merged(call.query)
@@ -90,11 +95,12 @@ class HealthEndpoints:
 
     async def _checks(self, call: Call, rows: Any) -> Answer:
         def read(state: State) -> Found:
-            checks: list[Check] = rows(state)
+            sight = Sight(call)
+            checks: list[Check] = sight.checks(rows(state))
             if call.query.node_meta:
                 nodes = {node.node for node in of_nodes(call.query, state.nodes(), lambda node: node)}
                 checks = [check for check in checks if check.node in nodes]
             near = nearest_first(call.query, checks, lambda check: check.node)
-            return Found([check_json(check) for check in near], (("checks",),))
+            return sight.found([check_json(check) for check in near], ("checks",))
 
         return await answer_read(self._api.parking, call, read, fields=CHECK)

@@ -9,6 +9,7 @@ from catalog.api.http.body import parse_json
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
+from catalog.api.sight import Sight
 from catalog.compile.config_entries import decode_source
 from catalog.compile.intentions import (
     KIND,
@@ -51,7 +52,7 @@ class IntentionEndpoints:
         def read(state: State) -> Found:
             rows = list_intentions(state, self._api.entries)
             shown = [row.to_json() for row in rows if may_read(call, row.source.name, row.destination)]
-            return Found(shown, (("config", KIND),))
+            return Sight(call).found(shown, ("config", KIND), hidden=len(shown) < len(rows))
 
         return await answer_read(self._api.parking, call, read, fields=INTENTION)
 
@@ -59,9 +60,9 @@ class IntentionEndpoints:
         """The intention of exactly that pair; 404 if there is none. The source may be `peer:<peer>/<name>`."""
         peer, source = _peered(call.query.first("source"))
         source, destination = plain_name(source, "source"), _name(call, "destination")
-        require_read(call, source, destination)
 
         def read(state: State) -> Found:
+            require_read(call, source, destination)
             row = find_intention(state, self._api.entries, source, destination, peer)
             topics = (("intentions", destination),)
             return Found(None, topics, missing="Intention not found") if row is None else Found(row.to_json(), topics)
@@ -92,13 +93,15 @@ class IntentionEndpoints:
             raise BadRequestError("required query parameter 'by' not set: use by=source or by=destination")
         if not names:
             raise BadRequestError("required query parameter 'name' not set")
-        for name in names:
-            call.require(Resource.INTENTION, name, Access.READ)
 
         def read(state: State) -> Found:
+            for name in names:
+                call.require(Resource.INTENTION, name, Access.READ)
             found = {name: self._matching(state, by, name) for name in names}
             shown = {name: [row.to_json() for row in rows] for name, rows in found.items()}
-            return Found(shown, (("config", KIND),))  # Consul: sleeps through other changes, and answers their index
+            return Sight(call).found(
+                shown, ("config", KIND)
+            )  # Consul: sleeps through other changes, and answers their index
 
         return await answer_read(self._api.parking, call, read, quiet=True)
 
