@@ -5,6 +5,7 @@ Parameters count by their presence: `recurse=false` recurses, as in Consul (meas
 
 from collections.abc import Sequence
 
+from catalog.access.acl.live import current, topics_of
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, Read, settle
@@ -14,7 +15,7 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, RefusedError
 from catalog.api.kv.naming import FAMILY, key_of
-from catalog.api.kv.shapes import key_json
+from catalog.api.kv.shapes import key_json, read_meta
 from catalog.state.changes import DeleteKey, DeleteKeys, PutKey
 from catalog.state.errors import UnknownSubjectError
 from catalog.state.limits import MAX_FLAGS, MAX_VALUE_BYTES
@@ -64,9 +65,13 @@ class KeyEndpoints:
 
     async def _tree(self, call: Call, prefix: str) -> Answer:
         def read(state: State) -> Found:
-            allows = call.authorizer.allows
-            rows = tuple(row for row in state.keys(prefix) if allows(Resource.KEY, row.key, Access.READ))
-            return Found(rows, (("keys", prefix),))
+            rights, topic = current(call.authorizer), ("keys", prefix)
+            there = tuple(state.keys(prefix))
+            if rights.allows_all(Resource.KEY, prefix, Access.READ):
+                return Found(there, (topic,))
+            rows = tuple(row for row in there if rights.allows(Resource.KEY, row.key, Access.READ))
+            topics = (topic, *topics_of(call.authorizer))
+            return Found(rows, topics, partial=True, hidden=len(rows) < len(there))
 
         meta, rows = await self._settled(call, read)
         if not rows:
@@ -78,9 +83,8 @@ class KeyEndpoints:
 
     async def _settled(self, call: Call, read: Read) -> tuple[Meta, Rows]:
         found = await settle(self._api.parking, call, read)
-        index = self._api.parking.state.index_of(*found.topics)
         rows: Rows = found.value
-        return Meta(index, call.query.consistency, cached=call.query.cached), rows
+        return read_meta(call, found), rows
 
     async def put(self, call: Call) -> Answer:
         """Write a key; with `cas`, `acquire` or `release` only on its condition. Whether it was written."""

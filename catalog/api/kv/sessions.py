@@ -10,17 +10,18 @@ from typing import Any
 
 import msgspec
 
+from catalog.access.acl.live import current, topics_of
 from catalog.access.authorizer import Access, Resource
 from catalog.access.callers import CallerKind
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, settle
 from catalog.api.gate import IN_HANDLER
-from catalog.api.http.answer import Answer, Meta, json_answer
+from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.body import decode
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import NotFoundError, RefusedError
-from catalog.api.kv.shapes import session_json
+from catalog.api.kv.shapes import read_meta, session_json
 from catalog.api.v1.naming import consul_name
 from catalog.compile.entries.duration import InvalidDurationError, format_duration, parse_duration
 from catalog.state.changes import CreateSession, DestroySession
@@ -149,15 +150,15 @@ class SessionEndpoints:
 
     async def _read(self, call: Call, topic: Topic, rows: Any) -> Answer:
         def read(state: State) -> Found:
-            allows = call.authorizer.allows
-            seen = [row for row in rows(state) if allows(Resource.SESSION, row.node, Access.READ)]
-            return Found([session_json(row) for row in seen], (topic,))
+            rights, there = current(call.authorizer), rows(state)
+            if rights.allows_all(Resource.SESSION, "", Access.READ):
+                return Found([session_json(row) for row in there], (topic,))
+            seen = [session_json(row) for row in there if rights.allows(Resource.SESSION, row.node, Access.READ)]
+            topics = (topic, *topics_of(call.authorizer))
+            return Found(seen, topics, partial=True, hidden=len(seen) < len(there))
 
         found = await settle(self._api.parking, call, read)
-        index = self._api.parking.state.index_of(*found.topics)
-        return json_answer(
-            found.value, Meta(index, call.query.consistency, cached=call.query.cached), pretty=call.query.pretty
-        )
+        return json_answer(found.value, read_meta(call, found), pretty=call.query.pretty)
 
 
 def lock_delay_ns(given: str | float | None) -> int:

@@ -1,7 +1,11 @@
-"""What keys and sessions print as: Consul's fields, an empty value null, durations as it has them."""
+"""What keys and sessions print as, and the headers beside them: Consul's fields, an empty value null, its durations."""
 
 from typing import Any
 
+from catalog.access.callers import CallerKind
+from catalog.api.blocking import Found
+from catalog.api.http.answer import Meta
+from catalog.api.http.call import Call
 from catalog.state.records import KeyEntry, Session
 
 Json = dict[str, Any]
@@ -31,3 +35,9 @@ def session_json(session: Session) -> Json:
         "CreateIndex": session.create_index,
         "ModifyIndex": session.modify_index,
     }
+
+
+def read_meta(call: Call, found: Found) -> Meta:
+    """What the headers of a settled read say; that something is hidden, only to those with a token (as Consul does)."""
+    filtered = found.hidden and call.caller.kind is not CallerKind.ANONYMOUS
+    return Meta(found.index, call.query.consistency, cached=call.query.cached, filtered=filtered)

@@ -4,10 +4,9 @@ Each operation needs its own right, on what it names and on what stands there no
 the log, and its answer says what a read's says (measured).
 """
 
-from typing import Any
-
 import msgspec
 
+from catalog.access.acl.live import current
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api, Paths
 from catalog.api.gate import IN_HANDLER
@@ -31,9 +30,12 @@ from catalog.api.v1.registration import (
 from catalog.api.v1.shapes import Json, check_json, node_json, service_json
 from catalog.state.changes import READ_VERBS, CheckOp, KeyOp, NodeOp, Operation, ServiceOp, Transact
 from catalog.state.errors import TransactionError
+from catalog.state.index import FIRST_INDEX
 from catalog.state.limits import MAX_FLAGS, MAX_OPERATIONS
 from catalog.state.records import Check, KeyEntry, Node, ServiceInstance
 from catalog.state.state import State
+
+Row = KeyEntry | Node | ServiceInstance | Check
 
 
 class KeyBody(TenantBody, frozen=True):
@@ -166,14 +168,18 @@ class TransactionEndpoints:
             require(call, state, operation)
         try:
             if not change.reads_only:
-                results = _shown(call, await self._api.submit(change))
+                rows = _seen(call, await self._api.submit(change))
+                results = [_result(row) for row in rows]
                 return json_answer({"Results": results, "Errors": None}, pretty=call.query.pretty)
-            results = _shown(call, state.transaction(change))
+            rows = _seen(call, state.transaction(change))
         except TransactionError as error:
             failures = [{"OpIndex": position, "What": text} for position, text in error.failures]
             return json_answer({"Results": None, "Errors": failures}, status=409, pretty=call.query.pretty)
-        found = {"Results": results, "Errors": None, "Index": state.index, "LastContact": 0, "KnownLeader": True}
-        return json_answer(found, Meta(state.index, call.query.consistency), pretty=call.query.pretty)
+        # Of what the caller sees alone: the catalog's own index would tell him of all the rest.
+        index = max((row.modify_index for row in rows), default=FIRST_INDEX) or FIRST_INDEX
+        found = {"Results": [_result(row) for row in rows], "Errors": None}
+        found |= {"Index": index, "LastContact": 0, "KnownLeader": True}
+        return json_answer(found, Meta(index, call.query.consistency), pretty=call.query.pretty)
 
 
 def read_operations(body: bytes, datacenter: str) -> Transact:
@@ -230,13 +236,13 @@ def _require_check(call: Call, state: State, check: Check, access: Access) -> No
             call.require(Resource.NODE, row.node, access)
 
 
-def _shown(call: Call, rows: tuple[Any, ...]) -> list[Json]:
-    """The results as JSON; keys that the caller may not read, which only a tree can give, are left out."""
-    allows = call.authorizer.allows
-    return [_result(row) for row in rows if not isinstance(row, KeyEntry) or allows(Resource.KEY, row.key, Access.READ)]
+def _seen(call: Call, rows: tuple[Row, ...]) -> list[Row]:
+    """The rows without the keys that the caller may not read, which only a tree can give."""
+    allows = current(call.authorizer).allows
+    return [row for row in rows if not isinstance(row, KeyEntry) or allows(Resource.KEY, row.key, Access.READ)]
 
 
-def _result(row: KeyEntry | Node | ServiceInstance | Check) -> Json:
+def _result(row: Row) -> Json:
     match row:
         case KeyEntry():
             return {"KV": key_json(row)}

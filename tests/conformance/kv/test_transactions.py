@@ -106,3 +106,15 @@ async def test_what_is_no_transaction_is_400(site: Site) -> None:
     for body in (b"", b"{", b"{}", b'[{"KV": {"Verb": "set", "Key": "a", "Value": "%%"}}]', b"[{}]", b'[{"Foo": {}}]'):
         answer = await site.put("/v1/txn", body)
         assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/plain; charset=utf-8"), body
+
+
+async def test_a_read_tells_nobody_of_what_he_does_not_see(guarded: Site) -> None:
+    """Neither the results nor any index move with keys that are denied."""
+    tree = [{"KV": {"Verb": "get-tree", "Key": ""}}]
+    answers = []
+    for key in ("a", "b"):
+        answer = await guarded.put("/v1/txn", tree)
+        answers.append((answer.json(), answer.headers["X-Consul-Index"]))
+        await guarded.put(f"/v1/kv/{key}", b"x", headers=guarded.as_operator())
+    assert answers[0] == answers[1]
+    assert answers[0][0]["Results"] == []

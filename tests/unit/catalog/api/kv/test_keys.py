@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
+from trio.testing import MockClock
 
 from catalog.access.authorizer import Access, Resource
 from catalog.api.api import Api
@@ -123,3 +125,28 @@ async def test_raw_is_made_safe_for_browsers() -> None:
         answer = await get(api, "a", "raw")
     assert (answer.status, answer.body, answer.content_type) == (200, b"<script>", b"text/plain; charset=utf-8")
     assert {(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")} <= set(answer.headers)
+
+
+async def test_a_hidden_key_moves_no_index_and_wakes_nobody(autojump_clock: MockClock) -> None:
+    """Who sees a part of a tree sees its index move with that part alone; a header says that there is more."""
+    async with open_api() as api, trio.open_nursery() as nursery:
+        await fill(api, "a/1", "b/1")
+        first = await get(api, "", "recurse", Only("a/"))
+        index = int(dict(first.headers)[b"x-consul-index"])
+        assert (b"x-consul-results-filtered-by-acls", b"true") in first.headers
+        await fill(api, "b/2")
+        again = await get(api, "", "recurse", Only("a/"))
+        assert dict(again.headers)[b"x-consul-index"] == b"%d" % index
+        answers = []
+
+        async def block() -> None:
+            answers.append(await get(api, "", f"recurse&index={index}&wait=60s", Only("a/")))
+
+        nursery.start_soon(block)
+        await trio.sleep(1)
+        await fill(api, "b/3")
+        await trio.sleep(1)
+        assert answers == []
+        await fill(api, "a/2")
+        await trio.sleep(1)
+        assert [row["Key"] for row in msgspec.json.decode(answers[0].body)] == ["a/1", "a/2"]
