@@ -167,6 +167,7 @@ def settings_of(flags: dict[str, Any]) -> Any:
         leaf_ttl_s=parse_duration(flags["leaf_ttl"]).seconds,
         acl=acl_of(config, default_enabled=True),
         node_meta=config.node_meta,
+        entries=tuple(config.config_entries.bootstrap),
         dns=dns_address(flags["dns"], flags["http"]),
         dns_settings=check_settings(
             msgspec.structs.replace(

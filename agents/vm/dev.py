@@ -32,14 +32,13 @@ from agents.vm.local.forms import NETWORK_META, NodeFacts
 from agents.vm.local.registrar import CatalogRegistrar, RegistrarError
 from catalog.access.acl.settings import EVERYONE
 from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource
-from catalog.access.callers import ANONYMOUS, OPERATOR
 from catalog.api.acl.start import expire_tokens, keep_initial_tokens
 from catalog.api.api import Api
 from catalog.api.app import application, routes
 from catalog.api.gate import Gate
 from catalog.api.http.connection import STATE_KEY, Connection
 from catalog.api.http.errors import PermissionDeniedError
-from catalog.api.http.serve import Listener, Server, listen, listen_plain
+from catalog.api.http.serve import DEFAULT_LIMITS, Listener, Server, listen, listen_plain
 from catalog.api.query.made import make_dns_queries
 from catalog.authority.authority import Authority
 from catalog.dns.serve.listen import USUAL_API_PORT, USUAL_PORT, DnsListener, listen_dns
@@ -49,6 +48,7 @@ from catalog.server.certificate import ServerCertificate
 from catalog.server.config.overlay import acl_of
 from catalog.server.config.read import Loaded, load, setting_keys
 from catalog.server.config.reload import Watched
+from catalog.server.entries import write_entries
 from mesh.wire.http1.host import host_rule
 
 log = logging.getLogger("linkspan.dev")
@@ -114,6 +114,7 @@ async def run_dev(
             acl = acl_of(settings.loaded.config, default_enabled=False, agent_in_process=True)
             api = Api(engine, authority, node=settings.node, acl=acl if acl.enabled else EVERYONE)
             await keep_initial_tokens(api)
+            await write_entries(api, settings.loaded.config.config_entries.bootstrap)
             nursery.start_soon(expire_tokens, api)
             certificate = ServerCertificate(authority, api.roots, time.time)
             nursery.start_soon(certificate.keep_fresh)
@@ -122,7 +123,9 @@ async def run_dev(
             listeners.append(Listener(mesh_socket, certificate.context))
             reload = Reloader(Watched(settings.config_dir, settings.loaded, log), core.reload)
             host = msgspec.structs.replace(core.host, reload=reload)
-            server = Server(application([*agent_routes(host), *routes(api)]), listeners)
+            most = settings.loaded.config.limits.http_max_conns_per_client
+            limits = msgspec.structs.replace(DEFAULT_LIMITS, connections_per_address=most) if most else DEFAULT_LIMITS
+            server = Server(application([*agent_routes(host), *routes(api)]), listeners, limits)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 await core.entropy.wait_told(1.0)

@@ -29,6 +29,7 @@ from catalog.dns.serve.listen import listen_dns
 from catalog.engine import Catalog
 from catalog.server.certificate import ServerCertificate
 from catalog.server.dns import serve_state
+from catalog.server.entries import write_entries
 from catalog.server.kubernetes import RETRY_S, KubernetesApi, PublishError
 from catalog.server.settings import OPERATOR_FILE, STORE_FILE, Settings
 from catalog.state.changes import Register
@@ -108,6 +109,7 @@ async def _run(
                 acl=settings.acl,
             )
             await keep_initial_tokens(api)
+            await write_entries(api, settings.entries)
             nursery.start_soon(expire_tokens, api)
             certificate = ServerCertificate(authority, api.roots, epoch)
             nursery.start_soon(certificate.keep_fresh)

@@ -1,6 +1,7 @@
 """What an operator sets for a catalog process. Values only."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -49,3 +50,4 @@ class Settings(msgspec.Struct, frozen=True):
     dns_settings: DnsSettings = DnsSettings()
     acl: AclSettings = ON
     node_meta: dict[str, str] = {}
+    entries: tuple[dict[str, Any], ...] = ()

@@ -18,6 +18,7 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
 from catalog.api.operator.server import own_server
+from catalog.api.sight import Sight
 from catalog.state.changes import PutRecord
 from catalog.state.records import Record
 from catalog.state.state import State
@@ -75,21 +76,19 @@ class CoordinateEndpoints:
         """All coordinates of nodes that the caller may read."""
 
         def read(state: State) -> Found:
-            known = [
-                _shown(record)
-                for record in state.records(TABLE)
-                if state.node(record.key) is not None and call.authorizer.allows(Resource.NODE, record.key, Access.READ)
-            ]
-            return Found(known, (("record", TABLE), ("nodes",)))
+            sight = Sight(call)
+            known = [record for record in state.records(TABLE) if state.node(record.key) is not None]
+            shown = [_shown(record) for record in known if sight.node(record.key)]
+            return sight.found(shown, ("record", TABLE), ("nodes",))
 
         return await answer_read(self._api.parking, call, read)
 
     async def node(self, call: Call) -> Answer:
         """One node's coordinate, as a list; 404 if it has none."""
         name = call.path["node"]
-        call.require(Resource.NODE, name, Access.READ)
 
         def read(state: State) -> Found:
+            call.require(Resource.NODE, name, Access.READ)
             record = state.record(TABLE, name)
             topics = (("record", TABLE, name), ("node", name))
             if record is None or state.node(name) is None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
+from catalog.access.acl.live import current, topics_of
 from catalog.access.authorizer import Access, Resource
 from catalog.access.callers import CallerKind
 from catalog.api.api import Api, Paths
@@ -83,24 +84,25 @@ class EventEndpoints:
         asked = int(query.first("index") or 0) if query.index else 0  # as it stands: these indexes use all 64 bits
         deadline_s = trio.current_time() + query.wait_s + (jitter_s(query.wait_s) if query.index else 0.0)
         while True:
-            seen = parking.state.index_of(("record", TABLE))
+            topics = (("record", TABLE), *topics_of(call.authorizer))
+            seen = parking.state.index_of(*topics)
             events = self._visible(call, parking.state)
             index = index_of(events[-1][0].id) if events else 1
             left_s = deadline_s - trio.current_time()
             # An empty list has no index of its own: whoever comes with one waits for the first event.
             if not asked or (events and index != asked) or left_s <= 0 or parking.stopped:
                 break
-            await parking.wait((("record", TABLE),), seen, left_s)
+            await parking.wait(topics, seen, left_s)
         shown = [_shown(event, ltime) for event, ltime in events]
         return json_answer(shown, Meta(index, query.consistency), pretty=query.pretty)
 
     def _visible(self, call: Call, state: State) -> list[tuple[Event, int]]:
         """The events of that name (or all) that the caller may see, with their Lamport times."""
-        name = call.query.first("name")
+        name, rights = call.query.first("name"), current(call.authorizer)
         found = []
         for record in sorted(state.records(TABLE), key=lambda record: record.create_index):
             event = msgspec.json.decode(record.value, type=Event)
-            if (not name or event.name == name) and call.authorizer.allows(Resource.EVENT, event.name, Access.READ):
+            if (not name or event.name == name) and rights.allows(Resource.EVENT, event.name, Access.READ):
                 if call.caller.kind is CallerKind.NODE and not _is_for(event, call.caller.name, state):
                     continue
                 found.append((event, record.create_index))

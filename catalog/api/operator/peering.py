@@ -13,6 +13,7 @@ from catalog.api.http.answer import Answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import NotFoundError
+from catalog.api.sight import Sight
 from catalog.state.state import State
 
 NO_PEERING = (
@@ -62,9 +63,9 @@ class PeeringEndpoints:
 
     async def exported(self, call: Call) -> Answer:
         """The services that are exported, each with its consumers: networks, and peers that an entry names in vain."""
-        call.require(Resource.MESH, "", Access.READ)
 
         def read(state: State) -> Found:
+            call.require(Resource.MESH, "", Access.READ)
             consumers: dict[str, dict[str, set[str]]] = {}
             for entry in state.configs(EXPORTED):
                 for service in _listed(entry.body.get("Services")):
@@ -73,12 +74,13 @@ class PeeringEndpoints:
                         for kind, key in (("Networks", "Network"), ("Peers", "Peer")):
                             if consumer.get(key):
                                 named[kind].add(str(consumer[key]))
-            names = sorted(name for name in consumers if call.authorizer.allows(Resource.SERVICE, name, Access.READ))
+            sight = Sight(call)
+            names = sorted(name for name in consumers if sight.service(name))
             shown = [
                 {"Service": name, "Consumers": {kind: sorted(found) for kind, found in consumers[name].items()}}
                 for name in names
             ]
-            return Found(shown, (("config", EXPORTED),))
+            return sight.found(shown, ("config", EXPORTED))
 
         return await answer_read(self._api.parking, call, read)
 

@@ -14,7 +14,7 @@ import msgspec
 from catalog.server.config.document import ConfigError, SourceFile, read_folder
 from catalog.server.config.shapes import DEFINITIONS, NO_COUNTERPART, QUIET, RELOADABLE, Config
 
-_SECTIONS = {"ports", "acl", "acl.tokens", "dns_config", "limits", "connect"}
+_SECTIONS = {"ports", "acl", "acl.tokens", "dns_config", "limits", "connect", "config_entries"}
 
 
 class Loaded(msgspec.Struct, frozen=True):

@@ -57,6 +57,12 @@ class Limits(msgspec.Struct, frozen=True):
     http_max_conns_per_client: int | None = None
 
 
+class ConfigEntries(msgspec.Struct, frozen=True):
+    """Config entries that are written at the start if they are not there."""
+
+    bootstrap: list[dict[str, Any]] = []
+
+
 class Connect(msgspec.Struct, frozen=True):
     """The mesh: it is always on, and its authority is the catalog's own."""
 
@@ -74,6 +80,7 @@ class Config(msgspec.Struct, frozen=True):
     dns_config: DnsConfig = DnsConfig()
     limits: Limits = Limits()
     connect: Connect = Connect()
+    config_entries: ConfigEntries = ConfigEntries()
     datacenter: str | None = None
     primary_datacenter: str | None = None
     node_name: str | None = None
@@ -123,7 +130,7 @@ NO_COUNTERPART: Mapping[str, frozenset[str]] = {
         "addresses", "advertise_addr_ipv4", "advertise_addr_ipv6", "advertise_addr_wan", "advertise_addr_wan_ipv4",
         "advertise_addr_wan_ipv6", "advertise_reconnect_timeout", "audit", "auto_config", "auto_encrypt",
         "auto_reload_config", "autopilot", "bootstrap", "bootstrap_expect", "ca_file", "ca_path", "cache", "cert_file",
-        "check_output_max_size", "check_update_interval", "cloud", "config_entries", "default_intention_policy",
+        "check_output_max_size", "check_update_interval", "cloud",  "default_intention_policy",
         "default_query_time", "disable_anonymous_signature", "disable_coordinates", "disable_host_node_id",
         "disable_http_unprintable_char_filter", "disable_keyring_file", "disable_remote_exec", "disable_update_check",
         "discard_check_output", "discovery_max_stale", "enable_agent_tls_for_checks", "enable_central_service_config",

@@ -45,11 +45,12 @@ async def test_a_first_start_writes_what_only_its_owner_reads(tmp_path: Path) ->
             assert mode(data / name) == 0o600
         token = (data / "operator.token").read_text().strip()
         async with httpx2.AsyncClient(base_url=f"http://{running.http}", trust_env=False) as client:
-            assert (await client.get("/v1/catalog/services")).json() == {"consul": []}
+            operator = {"X-Consul-Token": token}
+            assert (await client.get("/v1/catalog/services", headers=operator)).json() == {"consul": []}
             body = {"Node": "n1", "Address": "192.0.2.1"}
             refused = await client.put("/v1/catalog/register", json=body)
             assert refused.status_code == 403
-            taken = await client.put("/v1/catalog/register", json=body, headers={"X-Consul-Token": token})
+            taken = await client.put("/v1/catalog/register", json=body, headers=operator)
             assert taken.text == "true"
         assert running.api.authority.trust_domain == "mesh.example"
 

@@ -186,5 +186,6 @@ def test_what_may_not_be_read_is_not_there() -> None:
 def test_the_name_servers_are_the_catalogs_own() -> None:
     scene = Scene()
     scene.apply(register("s1", "10.0.0.9", ServiceInstance("consul", port=8300)))
-    scene.authorizer = Only()
     assert [host.name for host in scene.directory.name_servers()] == ["s1"]
+    scene.authorizer = Only((Resource.NODE, "s1"))
+    assert scene.directory.name_servers() == []
