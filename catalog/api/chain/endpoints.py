@@ -14,6 +14,7 @@ from catalog.api.http.body import decode
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, RefusedError
+from catalog.api.sight import Sight
 from catalog.compile.discovery import NO_OVERRIDES, ChainError, Overrides, compile_discovery
 from catalog.compile.entries.connection import MESH_GATEWAY_MODES
 from catalog.compile.entries.defaults import PROTOCOLS
@@ -62,18 +63,17 @@ class ChainEndpoints:
 
     async def _answer(self, call: Call, overrides: Overrides) -> Answer:
         service = call.path["service"]
-        call.require(Resource.SERVICE, service, Access.READ)
         datacenter = _compile_dc(call) or self._api.datacenter
 
         def read(_: State) -> Found:
+            call.require(Resource.SERVICE, service, Access.READ)
             try:
                 graph = compile_discovery(self._api.entries, service, datacenter, overrides)
             except ChainError as error:
                 raise RefusedError(str(error)) from error
             shown: dict[str, Any] = {"Chain": chain_json(graph, self._api.authority.trust_domain)}
-            return Found(
-                shown, (("config",),)
-            )  # Consul: sleeps through what changes nothing here, and answers its index
+            # Consul: sleeps through what changes nothing here, and answers its index.
+            return Sight(call).found(shown, ("config",))
 
         return await answer_read(self._api.parking, call, read, quiet=True)
 

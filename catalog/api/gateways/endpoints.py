@@ -7,11 +7,12 @@ from catalog.api.gate import IN_HANDLER
 from catalog.api.http.answer import Answer
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
+from catalog.api.sight import Sight
 from catalog.api.v1.selection import nearest_first, of_nodes, with_tags
 from catalog.api.v1.shapes import Json, health_json
 from catalog.compile.gateways import gateway_services, ingress_gateways
 from catalog.compile.selectors import GATEWAY_SERVICE, HEALTH
-from catalog.state.records import Node, ServiceInstance
+from catalog.state.records import ServiceInstance
 from catalog.state.state import State
 from mesh.model.endpoint import Health
 
@@ -34,34 +35,33 @@ class GatewayEndpoints:
     async def services(self, call: Call) -> Answer:
         """The services that a gateway leads to, those that the caller may read; none for a gateway that nobody knows."""
         gateway = call.path["gateway"]
-        call.require(Resource.SERVICE, gateway, Access.READ)
 
         def read(state: State) -> Found:
+            call.require(Resource.SERVICE, gateway, Access.READ)
+            sight = Sight(call)
             rows = gateway_services(state, self._api.entries, gateway)
-            shown = [row.to_json() for row in rows if _may_read(call, row.service)]
-            return Found(shown, (("config",), ("services",)))
+            shown = [row.to_json() for row in rows if sight.service(row.service)]
+            return sight.found(shown, ("config",), ("services",))
 
         return await answer_read(self._api.parking, call, read, quiet=True, fields=GATEWAY_SERVICE)
 
     async def ingress(self, call: Call) -> Answer:
         """The instances of the ingress gateways that lead to a service, with their node and checks."""
         service = call.path["service"]
-        call.require(Resource.SERVICE, service, Access.READ)
 
         def read(state: State) -> Found:
+            call.require(Resource.SERVICE, service, Access.READ)
+            sight = Sight(call)
             gateways = frozenset(ingress_gateways(state, self._api.entries, service))
-            rows = [row for row in state.kind(INGRESS) if row.service in gateways and _may_read(call, row.service)]
-            return Found(_shown(state, call, rows), (("kind", INGRESS), ("config",)))
+            rows = sight.instances([row for row in state.kind(INGRESS) if row.service in gateways])
+            return sight.found(_shown(state, call, rows), ("kind", INGRESS), ("config",))
 
         return await answer_read(self._api.parking, call, read, quiet=True, fields=HEALTH)
 
 
 def _shown(state: State, call: Call, rows: list[ServiceInstance]) -> list[Json]:
-    pairs: list[tuple[Node, ServiceInstance]] = []
-    for row in with_tags(call.query, rows):
-        node = state.node(row.node)
-        if node is not None and call.authorizer.allows(Resource.NODE, node.node, Access.READ):
-            pairs.append((node, row))
+    placed = ((state.node(row.node), row) for row in with_tags(call.query, rows))
+    pairs = [(node, row) for node, row in placed if node is not None]
     passing = call.query.flag("passing")
     kept = of_nodes(call.query, pairs, lambda pair: pair[0])
     shown = []
@@ -70,7 +70,3 @@ def _shown(state: State, call: Call, rows: list[ServiceInstance]) -> list[Json]:
         if not passing or all(check.status is Health.PASSING for check in checks):
             shown.append(health_json(node, row, checks))
     return shown
-
-
-def _may_read(call: Call, service: str) -> bool:
-    return call.authorizer.allows(Resource.SERVICE, service, Access.READ)

@@ -21,6 +21,7 @@ from catalog.api.query.made import make_runner
 from catalog.api.query.runner import Ask
 from catalog.api.query.store import TABLE, TOPIC, QueryStore, Stored, put_change
 from catalog.api.query.tokens import accessor_of
+from catalog.api.sight import Sight
 from catalog.api.v1.shapes import Json, health_json
 from catalog.compile.queries.definition import (
     HIDDEN,
@@ -32,6 +33,7 @@ from catalog.compile.queries.definition import (
 )
 from catalog.compile.queries.template import check_template
 from catalog.state.changes import Batch, DeleteRecord
+from catalog.state.index import Topic
 from catalog.state.state import State
 
 NOT_FOUND = "Query not found"
@@ -92,7 +94,9 @@ class QueryEndpoints:
         """The queries whose names the caller may read."""
 
         def read(state: State) -> Found:
-            return Found([_shown(stored) for stored in self._store.all(state) if _may_list(call, stored)], (TOPIC,))
+            queries = self._store.all(state)
+            shown = [_shown(stored) for stored in queries if _may_list(call, stored)]
+            return Sight(call).found(shown, TOPIC, hidden=len(shown) < len(queries))
 
         return await answer_read(self._api.parking, call, read)
 
@@ -102,10 +106,13 @@ class QueryEndpoints:
 
         def read(state: State) -> Found:
             stored = self._store.by_id(state, query_id)
+            topics: tuple[Topic, ...] = ((*TOPIC, query_id.lower()),)
             if stored is None:
-                return Found(None, (TOPIC,), missing=NOT_FOUND)
+                return Found(None, topics, missing=NOT_FOUND)
             _require_read(call, stored.query)
-            return Found([_shown(stored)], (TOPIC,))
+            if stored.query.session:
+                topics = (*topics, ("session", stored.query.session))
+            return Found([_shown(stored)], topics)
 
         return await answer_read(self._api.parking, call, read)
 
@@ -126,8 +133,7 @@ class QueryEndpoints:
             "Datacenter": self._api.datacenter,
             "Failovers": executed.failovers,
         }
-        meta = Meta(state.index_of(TOPIC, ("services",), ("checks",), ("nodes",)), call.query.consistency)
-        return json_answer(shown, meta, pretty=call.query.pretty)
+        return json_answer(shown, self._meta(call), pretty=call.query.pretty)
 
     async def explain(self, call: Call) -> Answer:
         """The query that a name comes to, every hole filled in."""
@@ -142,7 +148,12 @@ class QueryEndpoints:
         _require_read(call, stored.query)
         kept = msgspec.structs.replace(stored.kept, query=rendered)
         shown = {"Query": query_json(kept, stored.create_index, stored.modify_index)}
-        return json_answer(shown, Meta(state.index_of(TOPIC), call.query.consistency), pretty=call.query.pretty)
+        return json_answer(shown, self._meta(call), pretty=call.query.pretty)
+
+    @staticmethod
+    def _meta(call: Call) -> Meta:
+        """The headers of an answer that nobody waits for anew: its index tells nothing of what the caller may not see."""
+        return Meta(1, call.query.consistency)
 
     def _read(self, call: Call) -> Query:
         try:
