@@ -177,7 +177,7 @@ class TransactionEndpoints:
             return json_answer({"Results": None, "Errors": failures}, status=409, pretty=call.query.pretty)
         # Of what the caller sees alone: the catalog's own index would tell him of all the rest.
         index = max((row.modify_index for row in rows), default=FIRST_INDEX) or FIRST_INDEX
-        found = {"Results": [_result(row) for row in rows], "Errors": None}
+        found: Json = {"Results": [_result(row) for row in rows], "Errors": None}
         found |= {"Index": index, "LastContact": 0, "KnownLeader": True}
         return json_answer(found, Meta(index, call.query.consistency), pretty=call.query.pretty)
 
