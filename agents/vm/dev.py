@@ -138,13 +138,13 @@ async def _serve_dns(
     settings: DevSettings, listener: DnsListener | None, api: Api, engine: Catalog, nursery: trio.Nursery
 ) -> str:
     """Answer names from the engine's state, with the rights of who shows no token; where."""
-    from catalog.server.dns import dns_settings, serve_state
+    from catalog.server.dns import dns_settings, rights_of_askers, serve_state
 
     if listener is None:
         return ""
     names = dns_settings(settings.loaded.config, settings.datacenter)
-    rightless = ANONYMOUS if api.gate.acl.enabled else OPERATOR
-    server = serve_state(names, engine, lambda: api.gate.authorizer(rightless), make_dns_queries(api))
+    rights = rights_of_askers(api.gate)
+    server = serve_state(names, engine, rights, make_dns_queries(api))
     await nursery.start(server.run, listener)
     return listener.address
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import trio
 
-from catalog.access.callers import ANONYMOUS
 from catalog.access.tokens import OPERATOR_KEY, OPERATOR_TABLE, SECRET_BYTES, make_operator_token
 from catalog.api.acl.start import expire_tokens, keep_initial_tokens
 from catalog.api.api import SERVER_PORT, Api
@@ -28,7 +27,7 @@ from catalog.authority.root_file import ROOT_FILE, AuthorityFileError
 from catalog.dns.serve.listen import listen_dns
 from catalog.engine import Catalog
 from catalog.server.certificate import ServerCertificate
-from catalog.server.dns import serve_state
+from catalog.server.dns import rights_of_askers, serve_state
 from catalog.server.entries import write_entries
 from catalog.server.kubernetes import RETRY_S, KubernetesApi, PublishError
 from catalog.server.settings import OPERATOR_FILE, STORE_FILE, Settings
@@ -119,7 +118,7 @@ async def _run(
             server = Server(application(routes(api)), [plain, mesh] if plain else [mesh], settings.limits)
             running = Running(plain.address if plain else "", mesh.address, api, server, dns.address if dns else "")
             if dns is not None:
-                rights = partial(api.gate.authorizer, ANONYMOUS)
+                rights = rights_of_askers(api.gate)
                 await nursery.start(serve_state(settings.dns_settings, engine, rights, make_dns_queries(api)).run, dns)
             async with trio.open_nursery() as serving:
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))

@@ -81,8 +81,7 @@ class StateDirectory:
         return [name for name in names if self._may_read(Resource.SERVICE, name)]
 
     def name_servers(self) -> Sequence[HostEntry]:
-        """The catalog's own nodes: whoever may ask at all may know whom it asked."""
-        return [endpoint.host for endpoint in self._service(OWN_SERVICE)]
+        return [endpoint.host for endpoint in self._readable(self._service(OWN_SERVICE))]
 
     def _service(self, name: str) -> list[Endpoint]:
         state = self._state()

@@ -1,8 +1,12 @@
 """DNS of a catalog process: Consul's `dns_config` as settings, and a server over the engine's state."""
 
 from collections.abc import Callable
+from typing import Any
 
-from catalog.access.authorizer import Authorizer
+from catalog.access.authorizer import NOTHING, Authorizer
+from catalog.api.gate import Gate
+from catalog.api.http.connection import STATE_KEY, Connection
+from catalog.api.http.errors import PermissionDeniedError
 from catalog.compile.entries.duration import InvalidDurationError, parse_duration
 from catalog.dns.answer.directory import QueryExecutor
 from catalog.dns.answer.settings import DnsSettings
@@ -32,6 +36,23 @@ def serve_state(
         ValueError: a domain or a recursor of the settings is none.
     """
     return make_server(settings, StateDirectory(lambda: engine.state, authorizer), queries=queries)
+
+
+def rights_of_askers(gate: Gate) -> Callable[[], Authorizer]:
+    """The rights of those who ask names, as of each question: those of the default token, else of the anonymous one.
+
+    A token that is gone opens nothing.
+    """
+    scope: dict[str, Any] = {"state": {STATE_KEY: Connection(loopback=True)}}
+
+    def rights() -> Authorizer:
+        try:
+            caller = gate.caller(scope, "")
+            return NOTHING if caller is None else gate.authorizer(caller)
+        except PermissionDeniedError:
+            return NOTHING
+
+    return rights
 
 
 def dns_settings(config: Config, datacenter: str) -> DnsSettings:

@@ -1,19 +1,20 @@
 """What the agent last knew of the catalog's lists, by path: asked anew when it is old, kept when the catalog is away.
 
-Only answers to reads without a token are held. What was refused or is gone is forgotten; only silence and faults of the
+They are read with a token, the anonymous one unless another was set: the node's own rights are not for whoever asks for a
+name. What was refused or is gone is forgotten; only silence and faults of the
 catalog keep the last known good. Bounded: lists of something and empty lists each have their own bound, so that asking for
 thousands of names that do not exist pushes nothing out.
 """
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import trio
 
-from agents.vm.api.forward import CatalogAwayError, Upstream
+from agents.vm.api.forward import TOKEN_HEADER, CatalogAwayError, Upstream
 from catalog.dns.answer.directory import NotHeldError
 
 log = logging.getLogger("linkspan.agent.dns")
@@ -23,6 +24,8 @@ ASK_S = 2.0
 AWAY_S = 2.0
 FULL_LIMIT = 8192
 EMPTY_LIMIT = 1024
+ANONYMOUS = "anonymous"
+"""The secret of those who have none, as Consul names it."""
 _GONE = {403, 404}
 
 
@@ -33,10 +36,20 @@ class _Held(msgspec.Struct, frozen=True):
 
 
 class HeldLists:
-    """The lists. `read` is for the answering code, `fill` for whoever must wait on its behalf."""
+    """The lists. `read` is for the answering code, `fill` for whoever must wait on its behalf.
 
-    def __init__(self, upstream: Upstream, max_stale_s: float, clock: Callable[[], float] = trio.current_time) -> None:
+    `tokens` are the agent's own by kind, as they are at the moment: `dns` counts, else `default`.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        tokens: Mapping[str, str],
+        max_stale_s: float,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
         self._upstream = upstream
+        self._tokens = tokens
         self._max_stale_s = max_stale_s
         self._clock = clock
         self._full: OrderedDict[str, _Held] = OrderedDict()
@@ -77,6 +90,10 @@ class HeldLists:
             return False
         return True
 
+    @property
+    def _token(self) -> str:
+        return self._tokens.get("dns") or self._tokens.get("default") or ANONYMOUS
+
     def _is_away(self, now_s: float) -> bool:
         return now_s < self._away_until_s
 
@@ -105,7 +122,7 @@ class HeldLists:
     async def _exchange(self, path: str) -> str:
         """Ask and hold; why it failed, empty if it did not."""
         try:
-            passed = await self._upstream("GET", path, (), b"")
+            passed = await self._upstream("GET", path, ((TOKEN_HEADER, self._token),), b"")
         except CatalogAwayError as error:
             return str(error)
         if passed.status in _GONE:

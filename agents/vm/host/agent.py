@@ -63,7 +63,7 @@ class LapsedError(SyncError):
 
 
 class AgentSettings(msgspec.Struct, frozen=True):
-    """How this agent runs. `socket_group` is the group whose members may reach the proxies' socket.
+    """How this agent runs. `socket_group` is the group whose members may reach the proxies' socket; `beside` are keys in service files that others read.
 
     `allowed_hosts` are names that the API answers to beside loopback's own. `dns` empty: no DNS; of `dns_settings` the
     datacenter is the enrolment's.
@@ -76,6 +76,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     socket_group: str = ""
     enable_script_checks: bool = False
     leave_on_terminate: bool = False
+    beside: frozenset[str] = frozenset()
     allowed_hosts: tuple[str, ...] = ()
     dns: str = ""
     dns_settings: DnsSettings = DnsSettings()
@@ -111,6 +112,7 @@ class Agent:
             CatalogRegistrar(CatalogLink(self._client)),
             CoreSettings(
                 config_dir=settings.config_dir,
+                beside=settings.beside,
                 keep_in=settings.state_dir / "registrations.json",
                 file_scripts=settings.enable_script_checks,
                 foreign=CATALOGS_OWN,
@@ -140,7 +142,9 @@ class Agent:
             proxies = ProxyEndpoints(host, self._relay, self._client, self._identity.spiffe_id.trust_domain)
             api = only_for(host_rule(settings.allowed_hosts), forwarding_app(host, ForwardLink(self._forwarding)))
             try:
-                trusted = msgspec.structs.replace(host, key_rights=TRUSTING)  # the socket's file rights are the access rule
+                trusted = msgspec.structs.replace(
+                    host, key_rights=TRUSTING
+                )  # the socket's file rights are the access rule
                 await self._run_all(Doors(socket_app(trusted, proxies), unix, api, tcp, names))
             finally:
                 settings.socket.unlink(missing_ok=True)
@@ -162,7 +166,9 @@ class Agent:
             nursery.start_soon(self._tell_status)
             if doors.names is not None:
                 names = msgspec.structs.replace(settings.dns_settings, datacenter=self._enrolment.datacenter)
-                await nursery.start(make_names(names, ForwardLink(self._naming)).run, doors.names)
+                await nursery.start(
+                    make_names(names, ForwardLink(self._naming), self._core.host.tokens).run, doors.names
+                )
                 log.info("DNS for %s on %s", names.domain, doors.names.address)
             async with trio.open_nursery() as serving:
                 await serving.start(serve, doors.socket_app, doors.unix, self._stopping.wait)

@@ -13,7 +13,7 @@ from catalog.dns.wire.query import Rcode, Type, read_query
 from catalog.dns.wire.record import address_record
 from tests.fakes.dns_asker import Heard, ask, hear
 from tests.lab.process import free_port, run, wait_until
-from tests.system.dns.site import LINKSPAN, agent, catalog, dev, register
+from tests.system.dns.site import LINKSPAN, Place, agent, catalog, dev, register
 
 pytestmark = pytest.mark.slow
 
@@ -98,10 +98,39 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
         )
 
 
+def let_everyone_read(place: Place) -> None:
+    """Give the anonymous token the rights that DNS needs, as docs/dns.md says."""
+    rules = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }'
+    place.put("/v1/acl/policy", {"Name": "names", "Rules": rules})
+    place.put("/v1/acl/token/00000000-0000-0000-0000-000000000002", {"Policies": [{"Name": "names"}]})
+
+
+def test_nothing_is_answered_without_rights(tmp_path: Path) -> None:
+    """Neither by the catalog nor by an agent, whose own rights are not lent; a right counts at once, and so does its loss."""
+    mesh = f"127.0.0.1:{free_port()}"
+    with catalog(tmp_path, mesh) as place, agent(tmp_path, place, "host") as port:
+        register(place, "n1", "10.0.0.1", {"Service": "web", "Port": 80, "Address": "10.9.9.9"})
+        secret = ["web.service.consul", "n1.node.consul", "host.node.consul"]
+        hidden = [ask(name) for name in secret] + [
+            ask("1.0.0.10.in-addr.arpa", Type.PTR),
+            ask("9.9.9.10.in-addr.arpa", Type.PTR),
+        ]
+        for server in (place.dns, port):
+            assert [udp(server, one).rcode for one in hidden] == [Rcode.NXDOMAIN] * len(hidden)
+            assert udp(server, ask("consul", Type.NS)).answers == []
+        let_everyone_read(place)
+        assert udp(place.dns, hidden[0]).data == ["10.9.9.9"]
+        wait_until(lambda: udp(port, hidden[0]).data == ["10.9.9.9"], "the agent's answer", timeout_s=10)
+        place.put("/v1/acl/token/00000000-0000-0000-0000-000000000002", {"Policies": []})
+        assert udp(place.dns, hidden[0]).rcode == Rcode.NXDOMAIN
+        wait_until(lambda: udp(port, hidden[0]).rcode == Rcode.NXDOMAIN, "the agent's silence", timeout_s=10)
+
+
 def test_an_agent_answers_while_the_catalog_is_away(tmp_path: Path) -> None:
     """What was asked before stays true; what was not is a failure, not a lie; after a restart all is as it was."""
     mesh = f"127.0.0.1:{free_port()}"
     with catalog(tmp_path, mesh) as place:
+        let_everyone_read(place)
         register(place, "n1", "10.0.0.1", {"Service": "web", "Port": 80, "Tags": ["v1"]})
         with agent(tmp_path, place, "host") as port:
             wait_until(

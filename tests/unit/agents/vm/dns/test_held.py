@@ -22,9 +22,11 @@ class FakeCatalog:
         self.delay_s = 0.0
         self.body: Callable[[str], bytes] = lambda path: json.dumps([path]).encode()
         self.asked: list[str] = []
+        self.tokens: list[str] = []
 
     async def __call__(self, method: str, target: str, headers: Headers, body: bytes) -> Passed:
-        assert (method, headers, body) == ("GET", (), b"")
+        assert (method, body) == ("GET", b"")
+        self.tokens += [value for name, value in headers if name == "x-consul-token"]
         self.asked.append(target)
         await trio.sleep(self.delay_s)
         if not self.status:
@@ -33,7 +35,7 @@ class FakeCatalog:
 
 
 def held(catalog: FakeCatalog, max_stale_s: float = HOUR_S) -> HeldLists:
-    return HeldLists(catalog, max_stale_s)
+    return HeldLists(catalog, {}, max_stale_s)
 
 
 async def read(lists: HeldLists, path: str) -> Any:
@@ -121,6 +123,17 @@ async def test_what_is_too_old_is_not_answered(autojump_clock: trio.abc.Clock) -
     assert await read(lists, "/a") == ["/a"]
     await trio.sleep(20)
     assert await read(lists, "/a") == "unknown"
+
+
+async def test_the_nodes_own_rights_are_not_lent(autojump_clock: trio.abc.Clock) -> None:
+    """Every call carries a token: the agent's for DNS, its default one, else the anonymous one."""
+    catalog = FakeCatalog()
+    tokens: dict[str, str] = {}
+    lists = HeldLists(catalog, tokens, HOUR_S)
+    for kind in ("", "default", "dns"):
+        tokens[kind] = f"{kind}-secret"
+        await read(lists, f"/{kind}")
+    assert catalog.tokens == ["anonymous", "default-secret", "dns-secret"]
 
 
 @pytest.mark.parametrize("status", [403, 404])

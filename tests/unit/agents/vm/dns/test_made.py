@@ -31,7 +31,7 @@ class FakeCatalog:
 async def test_answers_outlive_the_catalog(autojump_clock: trio.abc.Clock) -> None:
     """What was asked before is answered as it was; what was not is SERVFAIL, never NXDOMAIN."""
     catalog = FakeCatalog()
-    server = make_names(DnsSettings(datacenter="dc7"), catalog)
+    server = make_names(DnsSettings(datacenter="dc7"), catalog, {})
 
     async def heard(name: str, kind: Type = Type.A) -> Heard:
         return hear(await server.answer(ask(name, kind), over_tcp=False) or b"")
