@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+log = logging.getLogger("linkspan.agent")
+
 STATE_DIR = "/var/lib/linkspan"
 CONFIG_DIR = "/etc/linkspan/services"
 SOCKET = "/run/linkspan/agent.sock"
@@ -194,12 +196,14 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
     """Run this host's agent: register, check, feed the proxies. The host must have joined."""
     import trio
 
+    from agents.vm.config.host import HostSettings, host_settings
     from agents.vm.host.agent import AgentSettings, load_agent
     from agents.vm.host.enrolment import EnrolmentError
     from agents.vm.host.serve import ListenError
     from catalog.dns.answer.settings import DnsSettings
     from catalog.dns.serve.listen import dns_address
     from catalog.dns.serve.made import check_settings
+    from catalog.server.config.read import setting_keys
     from mesh.wire.http1.host import InvalidHostError
 
     start_log(log_level)
@@ -207,6 +211,9 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
         names = check_settings(DnsSettings(domain=dns_domain, recursors=recursors))
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    found = host_settings(config_dir) if config_dir else HostSettings()
+    if found.warning:
+        log.warning("%s: %s", config_dir, found.warning)
     settings = AgentSettings(
         state_dir=state_dir,
         socket=socket_path,
@@ -214,7 +221,8 @@ def agent(  # noqa: PLR0913, PLR0917 - one parameter a flag
         http=http,
         allowed_hosts=allowed_hosts,
         socket_group=socket_group,
-        enable_script_checks=enable_script_checks,
+        enable_script_checks=enable_script_checks or found.scripts,
+        beside=setting_keys(),
         leave_on_terminate=leave_on_terminate,
         dns=dns_address(dns, http),
         dns_settings=names,
