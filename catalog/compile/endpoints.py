@@ -13,6 +13,7 @@ from catalog.compile.entries.policy import ExportedServices
 from catalog.compile.entries.traffic import ServiceResolver
 from catalog.compile.entry_view import Entries, entry_of
 from catalog.compile.filter import Filter, FilterError, parse_filter
+from catalog.compile.selectors import HEALTH
 from catalog.state.records import (
     CONNECT_PROXY,
     DEFAULT_NETWORK,
@@ -219,7 +220,7 @@ def _weight(weights: Weights, health: Health) -> int:
 def _subset_test(text: str) -> Filter | None:
     """The subset's filter; None, which holds for nothing, if it cannot be read."""
     try:
-        return parse_filter(text)
+        return parse_filter(text, HEALTH)
     except FilterError:
         return None
 
@@ -261,6 +262,12 @@ def filter_item(node: Node, instance: ServiceInstance, checks: Iterable[Check]) 
             "Kind": instance.kind,
             "EnableTagOverride": instance.enable_tag_override,
             "Weights": {"Passing": instance.weights.passing, "Warning": instance.weights.warning},
+            "Connect": {"Native": instance.connect.native},
+            "SocketPath": instance.socket_path,
+            "TaggedAddresses": {
+                name: {"Address": tagged.address, "Port": tagged.port}
+                for name, tagged in instance.tagged_addresses.items()
+            },
         },
         "Checks": [
             {
@@ -270,6 +277,9 @@ def filter_item(node: Node, instance: ServiceInstance, checks: Iterable[Check]) 
                 "Status": str(check.status),
                 "ServiceID": check.service_id,
                 "ServiceName": check.service_name,
+                "ServiceTags": check.service_tags,
+                "Type": check.type,
+                "Notes": check.notes,
             }
             for check in checks
         ],

@@ -89,12 +89,13 @@ def test_subsets(world: Any) -> None:
                 "blue": {"Filter": "blue in Service.Tags and Node.Node == n1"},
                 "all": {},
                 "odd": {"Filter": "Service.Tags contains red"},
+                "plain": {"Filter": "Service.Connect.Native == false and Service.Proxy.LocalServicePort == 0"},
             },
         }
     )
     first, second = compile_endpoints(world.state, world.entries, "web").endpoints
-    assert first.subsets == ("all", "blue", "v1")
-    assert second.subsets == ("all",)
+    assert first.subsets == ("all", "blue", "plain", "v1")
+    assert second.subsets == ("all", "plain")
 
 
 def test_sidecar_of_nothing(world: Any) -> None:
