@@ -25,7 +25,7 @@ from catalog.dns.wire.response import cut_to, question_of
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64
+BATCH = 16
 FILL_ROUNDS = 16
 CHASED_RECORDS = 64
 _FEW_DESCRIPTORS_PAUSE_S = 0.2

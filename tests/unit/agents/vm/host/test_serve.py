@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from agents.vm.api.call import Answer, Call, Endpoint, text_answer
-from agents.vm.host.serve import ListenError, accept_one, listen_loopback, listen_unix, only_for, serve
+from agents.vm.host.serve import ListenError, accept_one, listen_loopback, listen_names, listen_unix, only_for, serve
 from mesh.wire.http1.host import host_rule
 
 
@@ -31,6 +31,15 @@ def test_a_taken_port_is_said() -> None:
         port = first.getsockname()[1]
         with pytest.raises(ListenError, match="another agent"):
             listen_loopback(f"127.0.0.1:{port}")
+
+
+def test_what_dns_cannot_be_served_on_is_said() -> None:
+    """A taken port with the flag to change it; what is no address with how one is written."""
+    with listen_names("127.0.0.1:0") as first:
+        with pytest.raises(ListenError, match="choose another --dns"):
+            listen_names(first.address)
+    with pytest.raises(ListenError, match="ADDRESS:PORT"):
+        listen_names("8600")
 
 
 def test_the_unix_socket_is_for_its_group_alone(tmp_path: Path) -> None:
