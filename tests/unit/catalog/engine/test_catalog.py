@@ -8,9 +8,11 @@ from catalog.engine import Catalog, CatalogBusyError, CatalogStoppedError
 from catalog.state.changes import (
     AnyChange,
     Batch,
+    DeleteKeys,
     DeleteRecord,
     Deregister,
     PutConfig,
+    PutKey,
     PutRecord,
     Register,
     UpdateCheck,
@@ -316,3 +318,13 @@ async def test_a_snapshot_that_does_not_fit_is_tried_again_later() -> None:
         for number in range(4, 8):
             await catalog.submit(web(number))
         assert len(store.compactions) == 1
+
+
+async def test_a_tree_that_holds_something_goes_and_an_empty_one_costs_nothing() -> None:
+    """Only the second is tried out: the first may be large, and is logged in any case."""
+    store = GatedStore()
+    async with running(store) as catalog:
+        await catalog.submit(PutKey("a/1", b"x"))
+        for _ in range(2):
+            assert await catalog.submit(DeleteKeys("a/")) is True
+        assert (list(catalog.state.keys("")), catalog.index, store.commits) == ([], 3, [1, 1])
