@@ -7,6 +7,9 @@ from catalog.api.acl.secrets import Secrets
 from catalog.api.acl.system import SystemEndpoints
 from catalog.api.acl.tokens import TokenEndpoints
 from catalog.api.api import Api, Paths
+from catalog.api.login.binding_rules import BindingRuleEndpoints
+from catalog.api.login.methods import MethodEndpoints
+from catalog.api.login.sessions import LoginEndpoints
 
 
 class AclEndpoints:
@@ -19,6 +22,9 @@ class AclEndpoints:
             TokenEndpoints(api, records, secrets),
             PolicyEndpoints(api, records),
             RoleEndpoints(api, records),
+            MethodEndpoints(api, records),
+            BindingRuleEndpoints(api, records),
+            LoginEndpoints(api, records, secrets),
         )
 
     def paths(self) -> Paths:

@@ -7,6 +7,10 @@ from tests.fakes.catalog_site import open_site
 
 PATHS = (
     ("PUT", "bootstrap"),
+    ("POST", "login"),
+    ("POST", "logout"),
+    ("GET", "auth-methods"),
+    ("PUT", "binding-rule"),
     ("GET", "replication"),
     ("GET", "tokens"),
     ("GET", "token/self"),
@@ -27,7 +31,7 @@ async def test_without_access_control_there_are_no_tokens_to_speak_of() -> None:
 async def test_who_may_not_is_told_what_it_lacks(acl: Any) -> None:
     reader = await acl.made("token", Policies=[{"Name": "builtin/global-read-only"}])
     for token, lacks in (("", "acl:read"), (reader["SecretID"], "acl:write")):
-        for path in ("token", "policy", "role"):
+        for path in ("token", "policy", "role", "auth-method", "binding-rule"):
             answer = await acl("PUT", path, b"not even JSON", token=token)
             assert (answer.status_code, "acl:write" in answer.text) == (403, True)
         answer = await acl("GET", "tokens", token=token)
