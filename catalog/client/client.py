@@ -15,6 +15,7 @@ from consul import base
 from catalog.client.address import Address, parse_address
 from catalog.client.http import DEFAULT_CONNECTIONS, DEFAULT_TIMEOUT_S, Transport
 from catalog.client.linkspan import Linkspan
+from catalog.client.snapshot import Snapshot
 
 ADDRESS_VARIABLES = ("LINKSPAN_HTTP_ADDR", "CONSUL_HTTP_ADDR")
 TOKEN_VARIABLES = ("LINKSPAN_TOKEN", "CONSUL_HTTP_TOKEN")
@@ -64,6 +65,7 @@ class Consul(base.Consul):  # type: ignore[misc]  # python-consul2 has no types
             super().__init__(consistency=options.get("consistency", "default"), dc=options.get("dc"))
         self.scheme = address.scheme
         self.token = token if token is not None else _first_set(TOKEN_VARIABLES) or None
+        self.snapshot = Snapshot(self)
         self.linkspan = Linkspan(self)
 
     def http_connect(self, *_args: Any, **_kwargs: Any) -> Transport:

@@ -91,6 +91,7 @@ class Transport(base.HTTPClient):  # type: ignore[misc]  # python-consul2 has no
         headers: Mapping[str, str] | None,
         data: str | bytes = b"",
     ) -> Any:
+        path = path if path.startswith("/v1/") else f"/v1{path}"  # python-consul2 forgets it for leaf certificates
         pairs = list(params.items() if isinstance(params, Mapping) else params or ())
         read_s = read_timeout_s(pairs, self._timeout_s)
         try:
