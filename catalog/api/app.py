@@ -18,13 +18,13 @@ from catalog.api.http.endpoint import Endpoint, Method, send_answer
 from catalog.api.kv.keys import KeyEndpoints
 from catalog.api.kv.sessions import SessionEndpoints
 from catalog.api.kv.transactions import TransactionEndpoints
-from catalog.api.legacy.intentions import IntentionFamily
 from catalog.api.openapi import OpenApiEndpoints
 from catalog.api.operator import OperatorEndpoints
+from catalog.api.policy.entries import EntryEndpoints
+from catalog.api.policy.legacy import IntentionFamily
 from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
-from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
 from catalog.api.v1.identity import IdentityEndpoints
 from catalog.api.v1.roots import RootEndpoints

@@ -4,11 +4,11 @@ from catalog.api.app import routes
 from catalog.api.chain.endpoints import ChainEndpoints
 from catalog.api.gate import Judge, Right
 from catalog.api.gateways.endpoints import GatewayEndpoints
-from catalog.api.legacy.intentions import IntentionFamily
+from catalog.api.policy.entries import EntryEndpoints
+from catalog.api.policy.legacy import IntentionFamily
 from catalog.api.query.endpoints import QueryEndpoints
 from catalog.api.revocation import RevocationEndpoints
 from catalog.api.v1.catalog import CatalogEndpoints
-from catalog.api.v1.entries import EntryEndpoints
 from catalog.api.v1.health import HealthEndpoints
 from catalog.api.v1.identity import IdentityEndpoints
 from catalog.api.v1.roots import RootEndpoints

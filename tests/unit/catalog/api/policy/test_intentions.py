@@ -4,7 +4,7 @@ import pytest
 
 from catalog.access.callers import ANONYMOUS, Caller, CallerKind
 from catalog.api.http.errors import BadRequestError, PermissionDeniedError
-from catalog.api.v1.intentions import IntentionEndpoints
+from catalog.api.policy.intentions import IntentionEndpoints
 from tests.fakes.catalog_calls import make_call, open_api
 
 PAIR = "source=web&destination=api"

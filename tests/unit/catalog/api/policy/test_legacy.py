@@ -7,7 +7,7 @@ import pytest
 
 from catalog.api.http.call import Call
 from catalog.api.http.errors import BadRequestError, NotFoundError, RefusedError
-from catalog.api.legacy.intentions import IntentionFamily
+from catalog.api.policy.legacy import IntentionFamily
 from tests.fakes.catalog_calls import make_call, open_api
 
 BODY: dict[str, Any] = {"SourceName": "web", "DestinationName": "api", "Action": "allow"}

@@ -19,7 +19,7 @@ from catalog.api.http.body import parse_json
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, NotFoundError, RefusedError
-from catalog.api.v1.intentions import IntentionEndpoints, plain_name, require_read
+from catalog.api.policy.intentions import IntentionEndpoints, plain_name, require_read
 from catalog.compile.config_entries import decode_source
 from catalog.compile.entries.policy import IntentionSource
 from catalog.compile.entries.reader import fold

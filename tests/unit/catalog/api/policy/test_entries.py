@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from catalog.api.http.errors import BadRequestError
-from catalog.api.v1.entries import EntryEndpoints
+from catalog.api.policy.entries import EntryEndpoints
 from catalog.compile.config_entries import ConfigEntryError
 from tests.fakes.catalog_calls import make_call, open_api
 
