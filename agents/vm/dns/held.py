@@ -1,9 +1,9 @@
 """What the agent last knew of the catalog's lists, by path: asked anew when it is old, kept when the catalog is away.
 
 They are read with a token, the anonymous one unless another was set: the node's own rights are not for whoever asks for a
-name. What was refused or is gone is forgotten; only silence and faults of the
-catalog keep the last known good. Bounded: lists of something and empty lists each have their own bound, so that asking for
-thousands of names that do not exist pushes nothing out.
+name. What was refused or is gone is forgotten; only silence and faults of the catalog keep the last known good. Bounded:
+lists of something and empty lists each have their own bound, so that asking for thousands of names that do not exist pushes
+nothing out.
 """
 
 import logging
@@ -26,7 +26,7 @@ FULL_LIMIT = 8192
 EMPTY_LIMIT = 1024
 ANONYMOUS = "anonymous"
 """The secret of those who have none, as Consul names it."""
-_GONE = {403, 404}
+_BUSY = 429
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -116,7 +116,7 @@ class HeldLists:
             if self.problem:
                 log.info("names are answered from the catalog again")
             self._away_until_s = float("-inf")
-            self._freshen(path, now_s, now_s - start_s)
+            self._freshen(path, start_s, now_s)
         self.problem = problem
 
     async def _exchange(self, path: str) -> str:
@@ -125,16 +125,25 @@ class HeldLists:
             passed = await self._upstream("GET", path, ((TOKEN_HEADER, self._token),), b"")
         except CatalogAwayError as error:
             return str(error)
-        if passed.status in _GONE:
+        if passed.status not in {200, _BUSY} and passed.status < 500:
             self._hold(path, None)
             return ""
-        if passed.status != 200:
-            return f"the catalog answered {passed.status}"
         try:
-            self._hold(path, msgspec.json.decode(passed.body))
+            if passed.status == 200:
+                self._hold(path, msgspec.json.decode(passed.body))
+                return ""
         except (msgspec.DecodeError, RecursionError):
-            return "the catalog's answer could not be read"
+            log.debug("%s: the catalog's answer could not be read", path)
+        self._keep(path)
         return ""
+
+    def _keep(self, path: str) -> None:
+        """Go on with what is held for this path alone: a question that the catalog stumbles over says nothing of others."""
+        now_s = self._clock()
+        for lists in (self._full, self._empty):
+            held = lists.get(path)
+            if held is not None and self._is_usable(held, now_s):
+                lists[path] = _Held(held.rows, held.at_s, now_s + AWAY_S)
 
     def _hold(self, path: str, rows: Any) -> None:
         now_s = self._clock()
@@ -145,9 +154,9 @@ class HeldLists:
         if len(lists) > limit:
             lists.popitem(last=False)
 
-    def _freshen(self, path: str, now_s: float, took_s: float) -> None:
+    def _freshen(self, path: str, start_s: float, now_s: float) -> None:
         """A slow catalog's answers stay fresh for longer: a question that needs several must come to its end."""
         for lists in (self._full, self._empty):
             held = lists.get(path)
-            if held is not None:
-                lists[path] = _Held(held.rows, now_s, now_s + FRESH_S + 3 * took_s)
+            if held is not None and held.at_s >= start_s:  # of this call, not kept from before
+                lists[path] = _Held(held.rows, now_s, now_s + FRESH_S + 3 * (now_s - start_s))

@@ -35,9 +35,8 @@ def test_a_taken_port_is_said() -> None:
 
 def test_what_dns_cannot_be_served_on_is_said() -> None:
     """A taken port with the flag to change it; what is no address with how one is written."""
-    with listen_names("127.0.0.1:0") as first:
-        with pytest.raises(ListenError, match="choose another --dns"):
-            listen_names(first.address)
+    with listen_names("127.0.0.1:0") as first, pytest.raises(ListenError, match="choose another --dns"):
+        listen_names(first.address)
     with pytest.raises(ListenError, match="ADDRESS:PORT"):
         listen_names("8600")
 
