@@ -17,6 +17,7 @@ from catalog.access.authorizer import EVERYTHING, Authorizer, refusal_text
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
 from catalog.access.rights import Verb, authorizer_of, may, needed
 from catalog.access.tokens import GRANT_TABLE, OPERATOR_KEY, OPERATOR_TABLE, is_operator_token, read_grant
+from catalog.audit.log import AuditSink
 from catalog.api.http.connection import Connection, connection_of
 from catalog.api.http.disconnect import Scope
 from catalog.api.http.errors import PermissionDeniedError
@@ -55,7 +56,8 @@ OPERATE = Right(Verb.OPERATE)
 class Gate:
     """The gate in front of every endpoint of one catalog.
 
-    `acl` is what the operator set about access control. `roots` gives the trust bundle of now, `epoch` seconds since 1970.
+    `acl` is what the operator set about access control; `audit` takes a line of every write, once somebody sets it.
+    `roots` gives the trust bundle of now, `epoch` seconds since 1970.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Gate:
         self._roots = roots
         self._epoch = epoch
         self._default_secret = self.acl.default
+        self.audit: AuditSink | None = None
 
     def use_default_token(self, secret: str) -> None:
         """From now on, calls on the plain port that carry no token count as made with this one (empty: with none)."""
@@ -96,6 +99,13 @@ class Gate:
         elif self.acl.enabled:
             token = token or self._default_secret
         return self._bearer(token, caller) if token else caller
+
+    def node_of(self, connection: Connection) -> str:
+        """The node whose certificate a connection carries, whoever's token comes over it; empty if it is no node's."""
+        if connection.certificate is None:
+            return ""
+        member = self._member(connection)
+        return member.name if member.kind is CallerKind.NODE else ""
 
     def _member(self, connection: Connection) -> Caller:
         """The caller that a connection's certificate proves, now."""

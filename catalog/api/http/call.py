@@ -10,6 +10,7 @@ import trio
 
 from catalog.access.authorizer import NOTHING, Access, Authorizer, Resource, refusal_text
 from catalog.access.callers import Caller
+from catalog.api.http.connection import UNKNOWN, Connection
 from catalog.api.http.disconnect import Receive, Scope
 from catalog.api.http.errors import BodyTooLargeError, PermissionDeniedError, RequestTimeoutError
 from catalog.api.http.query import Query
@@ -31,6 +32,7 @@ class Call(msgspec.Struct, frozen=True):
     peer: str = ""
     authorizer: Authorizer = NOTHING
     target: str = ""
+    connection: Connection = UNKNOWN
 
     def require(self, resource: Resource, name: str, access: Access) -> None:
         """Go on only if the caller may.

@@ -32,12 +32,16 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 
 class Method(msgspec.Struct, frozen=True):
-    """What one method of a path does, and the right it asks of its caller. `body`: the type it is read into, if it is one."""
+    """What one method of a path does, and the right it asks of its caller. `body`: the type it is read into, if it is one.
+
+    `audited` False: a POST or PUT that changes nothing of note, and comes every few seconds from everybody.
+    """
 
     handler: Handler
     right: Right
     body_limit_bytes: int = REGISTRATION_BYTES
     body: Any = None
+    audited: bool = True
 
 
 class Endpoint:
@@ -98,6 +102,7 @@ class Endpoint:
             peer=client[0] if client else "",
             authorizer=self._gate.authorizer(caller, scope),
             target=scope["path"],
+            connection=connection_of(scope),
         )
         return await method.handler(call)
 

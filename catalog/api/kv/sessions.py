@@ -12,7 +12,6 @@ import msgspec
 
 from catalog.access.acl.live import current, topics_of
 from catalog.access.authorizer import Access, Resource
-from catalog.access.callers import CallerKind
 from catalog.api.api import Api, Paths
 from catalog.api.blocking import Found, settle
 from catalog.api.gate import IN_HANDLER
@@ -99,9 +98,9 @@ class SessionEndpoints:
         }
 
     async def create(self, call: Call) -> Answer:
-        """Make a session, on the caller's own node unless it names one. Its ID."""
+        """Make a session, on the node that the call came from or through unless it names one. Its ID."""
         body = decode(call.body, SessionBody) if call.body.strip() else SessionBody()
-        own = call.caller.name if call.caller.kind is CallerKind.NODE else self._api.node
+        own = self._api.gate.node_of(call.connection) or self._api.node
         session = body.session(str(uuid.uuid4()), own)
         call.require(Resource.SESSION, session.node, Access.WRITE)
         try:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.catalog_site import Site
+from mesh.model.identity import Kind
+from tests.fakes.catalog_site import Site, send
 
 CHECK = {"Name": "disk", "CheckID": "disk", "Status": "passing"}
 
@@ -151,3 +152,14 @@ async def test_strangers_see_and_end_no_session(guarded: Site) -> None:
     for verb in ("destroy", "renew"):
         assert (await guarded.put(f"/v1/session/{verb}/{session_id}")).status_code == 403
     assert len((await guarded.get("/v1/session/list", headers=guarded.as_operator())).json()) == 1
+
+
+async def test_a_session_made_through_an_agent_is_on_its_node(guarded: Site) -> None:
+    """Whose token it is does not matter: the connection is the node's."""
+    operator = guarded.as_operator()
+    await guarded.put("/v1/catalog/register", {"Node": "vm1", "Address": "192.0.2.1"}, headers=operator)
+    async with guarded.member(await guarded.leaf(Kind.NODE, "vm1")) as client:
+        answer = await send(client, "PUT", "/v1/session/create", {"Checks": []}, headers=operator)
+        assert answer.status_code == 200, answer.text
+        (session,) = (await send(client, "GET", "/v1/session/list", headers=operator)).json()
+    assert session["Node"] == "vm1"

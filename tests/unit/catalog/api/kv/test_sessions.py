@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from catalog.access.authorizer import NOTHING
-from catalog.access.callers import Caller, CallerKind
 from catalog.api.api import Api
 from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, RefusedError
 from catalog.api.kv.sessions import SessionEndpoints, lock_delay_ns
@@ -115,14 +114,6 @@ async def test_a_body_that_is_none_is_400(body: Any) -> None:
     async with open_api(node="server") as api:
         with pytest.raises(BadRequestError):
             await created(api, body)
-
-
-async def test_a_nodes_session_is_on_that_node() -> None:
-    """An agent's caller means its own node, not the catalog's."""
-    async with open_api(node="server") as api:
-        call = make_call("PUT", body={}, caller=Caller(CallerKind.NODE, "vm1"))
-        with pytest.raises(PermissionDeniedError, match="vm1"):
-            await SessionEndpoints(api).create(msgspec.structs.replace(call, authorizer=NOTHING))
 
 
 async def test_rights_are_on_the_sessions_node() -> None:
