@@ -188,16 +188,21 @@ class Tables:
 
     def end(self) -> list[Changed]:
         """Keep what was done since `begin` and say what it was, net."""
+        changed = self._net()
+        self._journal.clear()
+        return changed
+
+    def dirty(self) -> bool:
+        """Whether any row is another one than at `begin`; one that came and went is none."""
+        return bool(self._net())
+
+    def _net(self) -> list[Changed]:
+        """What was done since `begin`, each row once."""
         first: dict[tuple[str, Hashable], Journalled] = {}
         for line in self._journal:
             first.setdefault((line.table.name, line.key), line)
-        self._journal.clear()
         pairs = ((line.table, line.before, line.table.rows.get(line.key)) for line in first.values())
         return [Changed(table.name, before, after) for table, before, after in pairs if before != after]
-
-    def dirty(self) -> bool:
-        """Whether any row is another one than at `begin`."""
-        return any(line.table.rows.get(line.key) != line.before for line in self._journal)
 
     def touched_nodes(self) -> set[str]:
         """The nodes that were written since `begin`, or checks on them."""

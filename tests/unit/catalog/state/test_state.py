@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catalog.state import changes as c
@@ -139,6 +139,7 @@ def outcome_or_refusal(work: Callable[[], Outcome]) -> Outcome | str:
 
 @settings(deadline=None)
 @given(st.lists(CHANGES, max_size=12))
+@example([c.Transact((c.NodeOp("set", Node("a")), c.NodeOp("set", Node("a")), c.NodeOp("delete", Node("a"))))])
 def test_any_history_replays_to_the_same_state(history: list[c.AnyChange]) -> None:
     """Preview agrees with apply and leaves no trace; indexes never go back; log and snapshot both give the same state."""
     state, replayed = State(), State()
