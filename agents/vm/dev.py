@@ -40,6 +40,8 @@ from catalog.api.http.connection import STATE_KEY, Connection
 from catalog.api.http.errors import PermissionDeniedError
 from catalog.api.http.serve import DEFAULT_LIMITS, Listener, Server, listen, listen_plain
 from catalog.api.query.made import make_dns_queries
+from catalog.audit.log import FILE as AUDIT_FILE
+from catalog.audit.log import AuditLog
 from catalog.authority.authority import Authority
 from catalog.dns.serve.listen import USUAL_API_PORT, USUAL_PORT, DnsListener, listen_dns
 from catalog.engine import Catalog
@@ -113,6 +115,9 @@ async def run_dev(
             await engine.submit(own_registration(settings.node, LOOPBACK, settings.datacenter))
             acl = acl_of(settings.loaded.config, default_enabled=False, agent_in_process=True)
             api = Api(engine, authority, node=settings.node, acl=acl if acl.enabled else EVERYONE)
+            if settings.data_dir is not None:
+                api.gate.audit = audit = AuditLog(settings.data_dir / AUDIT_FILE)
+                stack.callback(audit.close)
             await keep_initial_tokens(api)
             await write_entries(api, settings.loaded.config.config_entries.bootstrap)
             nursery.start_soon(expire_tokens, api)

@@ -17,10 +17,10 @@ from catalog.access.authorizer import EVERYTHING, Authorizer, refusal_text
 from catalog.access.callers import ANONYMOUS, OPERATOR, Caller, CallerKind, caller_of
 from catalog.access.rights import Verb, authorizer_of, may, needed
 from catalog.access.tokens import GRANT_TABLE, OPERATOR_KEY, OPERATOR_TABLE, is_operator_token, read_grant
-from catalog.audit.log import AuditSink
 from catalog.api.http.connection import Connection, connection_of
 from catalog.api.http.disconnect import Scope
 from catalog.api.http.errors import PermissionDeniedError
+from catalog.audit.log import AuditSink
 from catalog.state.index import Topic
 from catalog.state.state import State
 from mesh.identity.peer import PeerRefusedError, check_peer

@@ -22,6 +22,8 @@ from catalog.api.app import application, routes
 from catalog.api.http.serve import Listener, Server, listen, listen_plain
 from catalog.api.query.made import make_dns_queries
 from catalog.api.token_review import KubernetesJoin
+from catalog.audit.log import FILE as AUDIT_FILE
+from catalog.audit.log import AuditLog
 from catalog.authority.authority import Authority
 from catalog.authority.root_file import ROOT_FILE, AuthorityFileError
 from catalog.dns.serve.listen import listen_dns
@@ -107,6 +109,8 @@ async def _run(
                 epoch=epoch,
                 acl=settings.acl,
             )
+            api.gate.audit = audit = AuditLog(settings.data_dir / AUDIT_FILE, epoch)
+            stack.callback(audit.close)
             await keep_initial_tokens(api)
             await write_entries(api, settings.entries)
             nursery.start_soon(expire_tokens, api)

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 
+from catalog.access.authorizer import Access, Resource
+from catalog.access.callers import Caller, CallerKind
 from catalog.api.gate import Gate, Right
 from catalog.api.http.answer import JSON, Answer, text_answer
 from catalog.api.http.call import Call, find_token, read_body, read_headers
 from catalog.api.http.connection import connection_of
 from catalog.api.http.disconnect import Receive, Scope, Send
 from catalog.api.http.errors import ApiError, MethodNotAllowedError
-from catalog.api.http.query import parse_query
+from catalog.api.http.query import Query, parse_query
 from catalog.compile.entries.reader import ConfigEntryError
 from catalog.state.errors import InvalidChangeError
 
@@ -27,6 +29,10 @@ REGISTRATION_BYTES = 512 * 1024
 
 STRANGER_BYTES = 64 * 1024
 """The bound of a body from a connection without a certificate: a join fits, and thousands of them fit into memory."""
+
+WRITES = frozenset({"PUT", "POST", "DELETE", "PATCH"})
+HUNG_UP = 499
+"""The status in the audit log for a write whose caller did not wait for the answer."""
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
@@ -64,13 +70,34 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
+        heard: list[Caller | None] = []
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, heard)
         except Exception as error:  # noqa: BLE001 - the request's root: survives any handler, logs what is not foreseen
             answer = refusal(error, f"{scope['method']} {scope['path']}")
+        except BaseException:  # its caller hung up: what it asked for may happen all the same
+            self._note(scope, heard, HUNG_UP)
+            raise
+        self._note(scope, heard, answer.status)
         await send_answer(answer, self._headers, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    def _note(self, scope: Scope, heard: list[Caller | None], status: int) -> None:
+        """A line for the audit log, if this was a write."""
+        audit, method = self._gate.audit, self.methods.get(scope["method"])
+        if audit is None or scope["method"] not in WRITES or method is None or not method.audited:
+            return
+        caller = heard[0] if heard else None
+        client = scope.get("client")
+        audit.note(
+            who="nobody" if caller is None else str(caller.kind) if caller.kind is CallerKind.TOKEN else str(caller),
+            accessor=caller.name if caller is not None and caller.kind is CallerKind.TOKEN else "",
+            peer=client[0] if client else "",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+        )
+
+    async def _answer(self, scope: Scope, receive: Receive, heard: list[Caller | None]) -> Answer:
         name = scope["method"]
         if name == "OPTIONS":
             return Answer(200, b"", JSON, ((b"allow", ",".join(("OPTIONS", *self.methods)).encode()),))
@@ -82,14 +109,12 @@ class Endpoint:
         limit_bytes = method.body_limit_bytes
         if connection_of(scope).is_strangers:
             limit_bytes = min(limit_bytes, STRANGER_BYTES)
+        elif limit_bytes > REGISTRATION_BYTES and not self._may_send_much(scope, headers):
+            limit_bytes = REGISTRATION_BYTES  # who is refused anyway shall not fill the memory first
         body = await read_body(receive, headers, limit_bytes)
-        query = parse_query(
-            scope.get("query_string", b""),
-            datacenter=self._gate.datacenter,
-            tenants_ignored=self._tenants_ignored,
-            peers_listed=self._peers_listed,
-        )
+        query = self._query(scope)
         caller = self._gate.caller(scope, find_token(headers, query.first("token")))
+        heard.append(caller)
         caller = self._gate.admit(caller, method.right)
         client = scope.get("client")
         call = Call(
@@ -105,6 +130,22 @@ class Endpoint:
             connection=connection_of(scope),
         )
         return await method.handler(call)
+
+    def _query(self, scope: Scope) -> Query:
+        return parse_query(
+            scope.get("query_string", b""),
+            datacenter=self._gate.datacenter,
+            tenants_ignored=self._tenants_ignored,
+            peers_listed=self._peers_listed,
+        )
+
+    def _may_send_much(self, scope: Scope, headers: Mapping[str, str]) -> bool:
+        """Whether the caller manages tokens, and so may send a body beyond the usual bound: a snapshot."""
+        try:
+            caller = self._gate.caller(scope, find_token(headers, self._query(scope).first("token")))
+        except ApiError:  # said again when the body has been read
+            return False
+        return caller is not None and self._gate.authorizer(caller, scope).allows(Resource.ACL, "", Access.WRITE)
 
 
 def refusal(error: Exception, what: str) -> Answer:

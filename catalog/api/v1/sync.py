@@ -31,8 +31,8 @@ class SyncEndpoints:
     def paths(self) -> Paths:
         """Every path with its methods."""
         return {
-            SYNC_PATH: {"POST": Method(self.sync, IN_HANDLER, MAX_REQUEST_BYTES)},
-            "/v1/linkspan/lease/{node}": {"PUT": Method(self.renew, IN_HANDLER)},
+            SYNC_PATH: {"POST": Method(self.sync, IN_HANDLER, MAX_REQUEST_BYTES, audited=False)},
+            "/v1/linkspan/lease/{node}": {"PUT": Method(self.renew, IN_HANDLER, audited=False)},
         }
 
     async def sync(self, call: Call) -> Answer:
