@@ -142,6 +142,15 @@ async def test_a_snapshot_goes_and_comes(site: Any) -> None:
     assert (await site.put("/v1/snapshot", b"junk")).status_code == 400
 
 
+async def test_who_may_not_restore_may_not_send_much(guarded: Any) -> None:
+    """A body beyond the usual bound is read only from somebody who manages tokens."""
+    large = b"x" * (600 * 1024)
+    refused = await guarded.put("/v1/snapshot", large)
+    assert refused.status_code == 413
+    read = await guarded.put("/v1/snapshot", large, headers=guarded.as_operator())
+    assert (read.status_code, "not gzip" in read.text) == (400, True)
+
+
 GUARDED = (
     ("GET", "/v1/operator/raft/configuration"),
     ("DELETE", "/v1/operator/raft/peer?id=x"),
