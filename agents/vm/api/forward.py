@@ -28,6 +28,8 @@ _PASSED_BACK = {
     "x-cache",
     "vary",
     "content-security-policy",
+    "x-content-type-options",
+    "location",
 }
 
 Headers = tuple[tuple[str, str], ...]

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import trio
 
 from agents.vm.api.app import forwarding_app
 from agents.vm.api.forward import CatalogAwayError, Headers, Passed
@@ -122,3 +123,22 @@ async def test_a_catalog_that_is_away_is_503(make_host: MakeHost, client_of: Cli
     async with client_of(forwarding_app(make_host(), catalog)) as client:
         answer = await client.get("/v1/status/leader")
     assert (answer.status_code, answer.text) == (503, "the catalog cannot be reached: connection refused")
+
+
+async def test_what_keeps_browsers_and_clients_right_comes_back(make_host: MakeHost, client_of: ClientOf) -> None:
+    """A raw value's headers, and where a key with an odd path really is."""
+    back = (
+        ("content-type", "text/plain"),
+        ("content-security-policy", "sandbox"),
+        ("x-content-type-options", "nosniff"),
+        ("location", "/v1/kv/a"),
+    )
+
+    async def catalog(_method: str, _target: str, _headers: Headers, _body: bytes) -> Passed:
+        await trio.lowlevel.checkpoint()
+        return Passed(307, back, b"")
+
+    async with client_of(forwarding_app(make_host(), catalog)) as client:
+        answer = await client.get("/v1/kv//a?raw")
+    assert answer.status_code == 307
+    assert {name: answer.headers[name] for name, _ in back} == dict(back)
