@@ -69,7 +69,9 @@ def source() -> Path:
             folder, ignore_errors=True
         )  # so that what runs is what was published, whatever happened to the copy
         with tarfile.open(archive) as tar:
-            tar.extractall(cache, filter="data")
+            # What may be unpacked is known by its hash; the filter is not in Debian 12's Python (3.11.2), and later ones want it.
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            tar.extractall(cache, **safe)
     return folder
 
 
