@@ -14,7 +14,7 @@ from catalog.compile.entries.gateways import IngressGateway
 from catalog.compile.entries.policy import ServiceIntentions, providers_of
 from catalog.compile.entries.traffic import ServiceResolver, ServiceRouter, ServiceSplitter
 from catalog.compile.entry_view import Entries, Overlay, entry_of, protocol_of
-from catalog.compile.intentions import check_source_write
+from catalog.compile.intentions import check_providers, check_source_write
 from mesh.decide.route import ChainError as ProxyChainError
 from mesh.decide.route import compile_chain as compile_for_proxy
 from mesh.model.names import ANY
@@ -80,11 +80,8 @@ def _check_intentions(after: Entries, destination: str) -> None:
     entry = entry_of(after, ServiceIntentions, "service-intentions", destination)
     for source in entry.sources if entry is not None else ():
         check_source_write(after, source, destination)
-    for provider in providers_of(entry) if entry is not None else ():
-        if after.get("jwt-provider", provider) is None:
-            raise ConfigEntryError(
-                500, f"intentions of {destination!r} name the JWT provider {provider[:80]!r}, which is not there"
-            )
+    if entry is not None:
+        check_providers(after, (entry.jwt,), destination)
 
 
 def _check_provider_unused(after: Entries, name: str) -> None:
@@ -143,18 +140,23 @@ def _reaching(entries: Entries, name: str) -> list[str]:
 
 def _aims(entries: Entries, service: str) -> Iterable[str]:
     """The other services that the entries of `service` name."""
-    router = entry_of(entries, ServiceRouter, "service-router", service)
-    for route in router.routes if router is not None else ():
-        if route.destination is not None:
-            yield route.destination.service
-    splitter = entry_of(entries, ServiceSplitter, "service-splitter", service)
-    for split in splitter.splits if splitter is not None else ():
-        yield split.service
-    resolver = entry_of(entries, ServiceResolver, "service-resolver", service)
-    if resolver is not None:
-        if resolver.redirect is not None:
-            yield resolver.redirect.service
-        for failover in resolver.failover.values():
+    for kind in TRAFFIC_KINDS:
+        yield from named_services(entries.get(kind, service))
+
+
+def named_services(entry: Entry | None) -> Iterable[str]:
+    """The other services that an entry sends traffic to; an empty name is its own."""
+    if isinstance(entry, ServiceRouter):
+        for route in entry.routes:
+            if route.destination is not None:
+                yield route.destination.service
+    elif isinstance(entry, ServiceSplitter):
+        for split in entry.splits:
+            yield split.service
+    elif isinstance(entry, ServiceResolver):
+        if entry.redirect is not None:
+            yield entry.redirect.service
+        for failover in entry.failover.values():
             yield failover.service
             for target in failover.targets:
                 yield target.service

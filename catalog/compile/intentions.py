@@ -4,7 +4,7 @@ The order is Consul's: precedence first, then the source's and the destination's
 Writing one intention is a `PutIntention` change of the state; `decode_source` reads it, `check_source_write` judges it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from catalog.compile.entries.policy import (
     IntentionHttp,
     IntentionPermission,
     IntentionSource,
+    JwtRequirement,
     ServiceIntentions,
     precedence,
 )
@@ -141,7 +142,8 @@ def check_source_write(entries: Entries, source: IntentionSource, destination: s
     """Judge one source before it is written to the destination's entry, with the other entries at hand.
 
     Raises:
-        ConfigEntryError: it has permissions, and the destination's requests are not seen (protocol tcp).
+        ConfigEntryError: it has permissions, and the destination's requests are not seen (protocol tcp); or it names a
+            token provider that is not there.
     """
     protocol = protocol_of(entries, destination)
     if source.permissions and not is_l7(protocol):
@@ -150,6 +152,21 @@ def check_source_write(entries: Entries, source: IntentionSource, destination: s
             f"Permissions of source {source.name!r} need protocol http, http2 or grpc, and {destination!r} speaks "
             f"{protocol!r}: write a service-defaults entry with Protocol first",
         )
+    check_providers(entries, (permission.jwt for permission in source.permissions), destination)
+
+
+def check_providers(entries: Entries, requirements: Iterable[JwtRequirement | None], destination: str) -> None:
+    """Judge what a destination asks of tokens.
+
+    Raises:
+        ConfigEntryError: a provider is not there.
+    """
+    for requirement in requirements:
+        for use in requirement.providers if requirement is not None else ():
+            if entries.get("jwt-provider", use.name) is None:
+                raise ConfigEntryError(
+                    500, f"intentions of {destination!r} name the JWT provider {use.name[:80]!r}, which is not there"
+                )
 
 
 def source_body(source: IntentionSource) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
 from catalog.api.sight import Sight
 from catalog.compile.config_entries import check_kind, decode_entry, entry_body, entry_kind, entry_type
-from catalog.compile.consistency import check_delete, check_write
+from catalog.compile.consistency import check_delete, check_write, named_services
 from catalog.compile.entries.certificates import shown_to_anyone
 from catalog.compile.entries.reader import idle_fields
 from catalog.compile.entries.traffic import ServiceResolver
@@ -72,12 +72,13 @@ class EntryEndpoints:
         entry = decode_entry(parse_json(call.body))
         kind = entry_kind(entry)
         _require_write(call, kind, entry.name)
+        for service in sorted(set(named_services(entry)) - {"", entry.name}):
+            call.require(Resource.SERVICE, service, Access.READ)
         async with self._api.policy_lock:
             check_write(self._api.entries, entry, self._api.datacenter)
             written = await self._api.submit(PutConfig(kind, entry.name, entry_body(entry), cas))
-        answer = json_answer(written)
-        warning = warning_text(kind, [*idle_fields(entry), *elsewhere(entry, self._api.datacenter)])
-        return msgspec.structs.replace(answer, headers=((WARNING, warning),)) if warning else answer
+        idle = [*idle_fields(entry), *elsewhere(entry, self._api.datacenter)]
+        return with_warning(json_answer(written), warning_text(kind, idle))
 
     async def list_kind(self, call: Call) -> Answer:
         """All entries of a kind that the caller may read."""
@@ -126,6 +127,11 @@ def warning_text(kind: str, names: list[str]) -> bytes:
         return b""
     listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"{kind}: kept and shown, and not acted on by this version: {listed}".encode("ascii", "replace")[:1024]
+
+
+def with_warning(answer: Answer, warning: bytes) -> Answer:
+    """The answer with the warning, if there is one."""
+    return msgspec.structs.replace(answer, headers=(*answer.headers, (WARNING, warning))) if warning else answer
 
 
 def elsewhere(entry: Any, datacenter: str) -> list[str]:

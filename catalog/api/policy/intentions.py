@@ -9,8 +9,10 @@ from catalog.api.http.body import parse_json
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError
+from catalog.api.policy.entries import warning_text, with_warning
 from catalog.api.sight import Sight
 from catalog.compile.config_entries import decode_source
+from catalog.compile.entries.reader import idle_fields
 from catalog.compile.intentions import (
     KIND,
     IntentionRow,
@@ -70,13 +72,14 @@ class IntentionEndpoints:
         return await answer_read(self._api.parking, call, read, quiet=True)
 
     async def put(self, call: Call) -> Answer:
-        """Write one intention. True."""
+        """Write one intention. True. A header names what is kept and shown, and not acted on."""
         source, destination = _name(call, "source"), _name(call, "destination")
         call.require(Resource.INTENTION, destination, Access.WRITE)
         part = decode_source(parse_json(call.body), destination, source)
         async with self._api.policy_lock:
             check_source_write(self._api.entries, part, destination)
-            return json_answer(await self._api.submit(PutIntention(destination, source_body(part))))
+            written = await self._api.submit(PutIntention(destination, source_body(part)))
+        return with_warning(json_answer(written), warning_text("intention", idle_fields(part)))
 
     async def delete(self, call: Call) -> Answer:
         """Delete one intention. True, also if there was none."""

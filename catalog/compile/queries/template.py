@@ -5,6 +5,7 @@ Consul's rules: a group that is not there, or an expression that does not match,
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -57,11 +58,17 @@ def render(query: Query, name: str) -> Query:
     return msgspec.structs.replace(query, service=rendered)
 
 
+@lru_cache(maxsize=256)
+def _captures(pattern: str) -> Captures:
+    """The compiled expression: a name is asked for far more often than a template is written."""
+    return Captures(pattern)
+
+
 def _filler(query: Query, name: str) -> Callable[[str], str]:
     groups: tuple[str, ...] = ()
     if query.template.regexp:
         try:
-            groups = Captures(query.template.regexp).search(name) or ()
+            groups = _captures(query.template.regexp).search(name) or ()
         except RegexError as error:  # only one that an older version took
             raise InvalidQueryError(f"Bad Regexp: {error}") from error
     suffix = name[len(query.name) :]

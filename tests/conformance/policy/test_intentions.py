@@ -142,6 +142,21 @@ async def test_a_peers_source_is_only_read(site: Any) -> None:
     assert not await allowed(site, "web", "api")
 
 
+async def test_a_token_that_nobody_checks_lets_nobody_in(site: Any) -> None:
+    """A permission may ask for one: it is kept and shown; its provider must be there."""
+    await site.put("/v1/config", {"Kind": "service-defaults", "Name": "api", "Protocol": "http"})
+    rule = {"Action": "allow", "JWT": {"Providers": [{"Name": "okta"}]}}
+    answer = await site.put(f"{EXACT}?source=web&destination=api", {"Permissions": [rule]})
+    assert (answer.status_code, "okta" in answer.text) == (500, True)
+    keys = {"Remote": {"URI": "https://keys.example.com"}}
+    await site.put("/v1/config", {"Kind": "jwt-provider", "Name": "okta", "JSONWebKeySet": keys})
+    answer = await site.put(f"{EXACT}?source=web&destination=api", {"Permissions": [rule]})
+    assert (answer.text, "Permissions[0].JWT" in answer.headers["X-Linkspan-Warning"]) == ("true", True)
+    shown = (await site.get(f"{EXACT}?source=web&destination=api")).json()
+    assert shown["Permissions"] == [rule]
+    assert not await allowed(site, "web", "api")
+
+
 async def test_selectors_of_the_list(site: Any) -> None:
     """Consul's; an unknown one is an error, also of an empty list."""
     for expression, status in (('SourceName == "web"', 200), ("Precedence == 9", 200), ("Nope == 1", 500)):

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from catalog.compile.config_entries import ConfigEntryError, decode_entry
-from catalog.compile.consistency import check_delete, check_write
+from catalog.compile.consistency import check_delete, check_write, named_services
 
 HTTP = {"Kind": "service-defaults", "Name": "web", "Protocol": "http"}
 HTTP_API = {"Kind": "service-defaults", "Name": "api", "Protocol": "http"}
@@ -147,3 +147,28 @@ def test_permissive_tls_is_allowed_first(world: Any) -> None:
     check_write(world.entries, permissive, "dc1")
     world.put({"Kind": "service-defaults", "Name": "web", "MutualTLSMode": "permissive"})
     assert "'web'" in refused(check_delete, world.entries, "mesh", "mesh", "dc1")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"Kind": "service-router", "Name": "web", "Routes": [{}, {"Destination": {"Service": "a"}}]}, {"a"}),
+        (
+            {"Kind": "service-splitter", "Name": "web", "Splits": [{"Weight": 50, "Service": "b"}, {"Weight": 50}]},
+            {"", "b"},
+        ),
+        ({"Kind": "service-resolver", "Name": "web", "Redirect": {"Service": "c"}}, {"c"}),
+        (
+            {
+                "Kind": "service-resolver",
+                "Name": "web",
+                "Failover": {"*": {"Targets": [{"Service": "d"}]}},
+            },
+            {"", "d"},
+        ),
+        ({"Kind": "service-defaults", "Name": "web"}, set()),
+    ],
+)
+def test_named_services(body: dict[str, Any], named: set[str]) -> None:
+    """Whom an entry sends traffic to: its writer must be allowed to see them."""
+    assert set(named_services(decode_entry(body))) == named
