@@ -15,6 +15,7 @@ from catalog.api.gateways.endpoints import GatewayEndpoints
 from catalog.api.http.answer import text_answer
 from catalog.api.http.disconnect import App, Receive, Scope, Send
 from catalog.api.http.endpoint import Endpoint, Method, send_answer
+from catalog.api.internal.authorize import InternalEndpoints
 from catalog.api.kv.keys import KeyEndpoints
 from catalog.api.kv.sessions import SessionEndpoints
 from catalog.api.kv.transactions import TransactionEndpoints
@@ -71,6 +72,7 @@ def routes(api: Api) -> list[BaseRoute]:
         TransactionEndpoints(api),
         OperatorEndpoints(api),
         AclEndpoints(api),
+        InternalEndpoints(api),
     )
     served = [route for family in families for route in family_routes(api.gate, family.paths())]
     return [*served, *family_routes(api.gate, OpenApiEndpoints(served).paths())]

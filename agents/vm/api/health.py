@@ -6,6 +6,7 @@ Consul's codes: 200 passing, 429 warning, 503 critical or in maintenance, 404 un
 from agents.vm.api.call import Answer, Call, Endpoint, json_answer, text_answer
 from agents.vm.api.checks import check_form
 from agents.vm.api.host import Host
+from agents.vm.api.rights import Ask, require
 from agents.vm.definition.values import MaintenanceProbe
 from agents.vm.local.entries import ServiceEntry
 from agents.vm.local.forms import agent_service
@@ -44,6 +45,7 @@ class ServiceHealth:
         entry = self._host.state.services.get(service_id)
         if entry is None:
             return text_answer(f"ServiceId {service_id[:255]} not found", 404)
+        await require(self._host.rights, call, Ask("service", entry.definition.name, "read"))
         word = aggregate(self._host.state, service_id)
         return self._answer(call, word, self._form(entry, word))
 
@@ -53,6 +55,7 @@ class ServiceHealth:
         found = [entry for entry in self._host.state.services.values() if entry.definition.name == name]
         if not found:
             return text_answer(f"ServiceName {name[:255]} not found", 404)
+        await require(self._host.rights, call, Ask("service", name, "read"))
         words = [aggregate(self._host.state, entry.definition.id) for entry in found]
         forms = [self._form(entry, word) for entry, word in zip(found, words, strict=True)]
         return self._answer(call, max(words, key=_RANK.__getitem__), forms)

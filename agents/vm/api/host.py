@@ -12,6 +12,7 @@ from agents.vm.api.forward import TOKEN_HEADER, CatalogAwayError, Passed, Upstre
 from agents.vm.api.rights import REFUSING, TRUSTING, Rights
 from agents.vm.local.entries import Change
 from agents.vm.local.forms import NodeFacts
+from agents.vm.local.registrar import CatalogCall, RegistrarError
 from agents.vm.local.state import LocalState
 
 CONSUL_API = "1.21.4"
@@ -48,7 +49,8 @@ class News:
 class Host(msgspec.Struct, frozen=True):
     """One agent as its API sees it. `filter_items` evaluates `?filter=`; without one, filters are refused.
 
-    `upstream` is the way to the catalog for what only it knows. `rights` are for all verbs; `key_rights` say who may
+    `upstream` is the way to the catalog for callers' questions, `own_call` the agent's own, with the node's rights: nothing
+    of a caller's may go that way unjudged. `rights` are for all verbs; `key_rights` say who may
     have a service's private key, which is more than the right to register it. `tokens` are the agent's own, by kind.
     """
 
@@ -62,6 +64,7 @@ class Host(msgspec.Struct, frozen=True):
     api_scripts: bool = False
     filter_items: Filter | None = None
     upstream: Upstream | None = None
+    own_call: CatalogCall | None = None
     rights: Rights = TRUSTING
     key_rights: Rights = REFUSING
     tokens: dict[str, str] = msgspec.field(default_factory=dict)
@@ -78,6 +81,20 @@ class Host(msgspec.Struct, frozen=True):
             return await self.upstream(method, target, ((TOKEN_HEADER, token),) if token else (), body)
         except CatalogAwayError as error:
             raise CallError(503, f"the catalog cannot be reached: {error}") from error
+
+    async def as_node(self, method: str, target: str, body: bytes = b"") -> Passed:
+        """The catalog's answer to a call with the node's own rights: judge before who wants it.
+
+        Raises:
+            CallError: the catalog cannot be reached (503).
+        """
+        if self.own_call is None:
+            raise CallError(503, "the catalog cannot be reached from this agent")
+        try:
+            status, answer = await self.own_call(method, target, body)
+        except RegistrarError as error:
+            raise CallError(503, f"the catalog cannot be reached: {error}") from error
+        return Passed(status, (), answer)
 
     async def told(self) -> None:
         """Give the catalog a moment to learn of a change, so that callers read their own writes."""

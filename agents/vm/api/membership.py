@@ -119,6 +119,8 @@ class Membership:
             raise CallError(500, f"agent: No node found with name '{name[:120]}'")
         if found[1]:
             return Answer()
+        if not find_token(call) and not self._host.is_server:  # the node's own rights are not lent
+            raise CallError(403, "Permission denied: to take a node out takes a token with operator:write")
         body = msgspec.json.encode({"Datacenter": self._host.node.datacenter, "Node": name})
         passed = await self._host.catalog("PUT", "/v1/catalog/deregister", token=find_token(call), body=body)
         if passed.status != 200:

@@ -20,7 +20,7 @@ from agents.vm.host.files import ServiceFiles
 from agents.vm.local.entropy import AntiEntropy
 from agents.vm.local.forms import NodeFacts
 from agents.vm.local.keep import Kept, RegistrationFile, recall_states, restore
-from agents.vm.local.registrar import Registrar
+from agents.vm.local.registrar import CatalogRegistrar, Registrar
 from agents.vm.local.state import LocalState
 
 
@@ -71,6 +71,7 @@ class Core:
             api_scripts=settings.api_scripts,
             filter_items=settings.filter_items,
             upstream=upstream,
+            own_call=registrar.call if isinstance(registrar, CatalogRegistrar) else None,
             rights=settings.rights or TRUSTING,
             key_rights=settings.key_rights or settings.rights or (Forwarded(upstream) if upstream else REFUSING),
         )

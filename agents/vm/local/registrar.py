@@ -54,7 +54,7 @@ class CatalogRegistrar:
     """Registers through `/v1/catalog/*`."""
 
     def __init__(self, call: CatalogCall) -> None:
-        self._call = call
+        self.call = call
 
     async def apply(self, step: Step) -> None:
         """Register or deregister.
@@ -83,7 +83,7 @@ class CatalogRegistrar:
         return Held(found.get("Node"), services, {str(check.get("CheckID")): check for check in checks})
 
     async def _ask(self, method: str, target: str, body: bytes = b"", token: str = "") -> bytes:
-        status, answer = await (self._call(method, target, body, token) if token else self._call(method, target, body))
+        status, answer = await (self.call(method, target, body, token) if token else self.call(method, target, body))
         if status == 200:
             return answer
         text = f"{method} {target}: {status} {answer[:300].decode('utf-8', 'replace').strip()}"

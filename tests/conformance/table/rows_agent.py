@@ -8,7 +8,14 @@ _FOREIGN = "not offered"
 
 AGENT = (
     Row("GET", "/v1/agent/self", "E", "", "truth", "Consul's keys; `Config.Version` is the Consul whose API this is"),
-    Row("GET", "/v1/agent/members", "U", "wan, segment, filter", "truth", "this agent alone: there is no gossip"),
+    Row(
+        "GET",
+        "/v1/agent/members",
+        "U",
+        "wan",
+        "truth",
+        "the nodes whose `serfHealth` the catalog keeps: there is no gossip",
+    ),
     Row("GET", "/v1/agent/host", "U", "", "truth", "what the operating system says of this host"),
     Row("GET", "/v1/agent/version", "U", "", "truth"),
     Row(
@@ -22,7 +29,9 @@ AGENT = (
     Row("GET", "/v1/agent/monitor", "U", "loglevel, logjson", remark="a stream, until the caller hangs up"),
     Row("PUT", "/v1/agent/reload", "U", remark="configuration and service files are read again"),
     Row("PUT", "/v1/agent/maintenance", "U", "enable, reason"),
-    Row("PUT", "/v1/agent/join/:address", "U", "wan", "truth", "there is no gossip to join"),
+    Row(
+        "PUT", "/v1/agent/join/:address", "U", "wan", "truth", "a member again is 200; others join with `linkspan join`"
+    ),
     Row("PUT", "/v1/agent/leave", "U", remark="the process ends"),
     Row("PUT", "/v1/agent/force-leave/:node", "U", "prune, wan", "truth"),
     Row("PUT", "/v1/agent/token/:kind", "U", remark="in memory only", sample="default"),
@@ -47,6 +56,7 @@ AGENT = (
 
 ACCESS = (
     Row("PUT", "/v1/acl/bootstrap", "E", remark="once; 403 with the reset index after that"),
+    Row("POST", "/v1/internal/acl/authorize", "O", remark="what a token may do; agents ask it for their callers"),
     Row("GET", "/v1/acl/replication", "U", "", "truth", "there is one datacenter, so nothing is replicated"),
     Row("POST", "/v1/acl/login", "E"),
     Row("POST", "/v1/acl/logout", "E"),

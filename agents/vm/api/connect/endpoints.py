@@ -74,7 +74,7 @@ class Connect:
         after = call.query.get("index", "0")
         if not after.isascii() or not after.isdigit():
             raise CallError(400, f"Invalid index: {after[:40]!r}")
-        kept = await self._leaves.leaf(service, find_token(call), int(after[:18]), call.wait_s())
+        kept = await self._leaves.leaf(service, int(after[:18]), call.wait_s())
         return json_answer(leaf_form(service, kept), headers=(("x-consul-index", str(kept.index)),))
 
     async def authorize(self, call: Call) -> Answer:

@@ -54,25 +54,25 @@ class Leaves:
         self._locks: dict[str, trio.Lock] = {}
         self._index = FIRST_INDEX
 
-    async def leaf(self, service: str, token: str, after: int, wait_s: float) -> KeptLeaf:
+    async def leaf(self, service: str, after: int, wait_s: float) -> KeptLeaf:
         """The service's leaf; with `after`, the next one past that index, or the present one after `wait_s`.
 
         Raises:
             CallError: the catalog refuses it or is away.
         """
-        kept = await self._fresh(service, token)
+        kept = await self._fresh(service)
         with trio.move_on_after(wait_s):
             while kept.index <= after:
                 left_s = kept.renew_s - self._now()
                 await trio.sleep(left_s if left_s > 0 else RETRY_S)
-                kept = await self._fresh(service, token)
+                kept = await self._fresh(service)
         return kept
 
-    async def _fresh(self, service: str, token: str) -> KeptLeaf:
+    async def _fresh(self, service: str) -> KeptLeaf:
         async with self._locks.setdefault(service, trio.Lock()):
             kept = self._kept.pop(service, None)
             if kept is None or self._now() >= kept.renew_s:
-                kept = await self._renewed_or_old(service, token, kept)
+                kept = await self._renewed_or_old(service, kept)
             self._kept[service] = kept  # the one used last stands last
         while len(self._kept) > MAX_LEAVES:
             gone = next(iter(self._kept))
@@ -81,28 +81,28 @@ class Leaves:
                 del self._locks[gone]
         return kept
 
-    async def _renewed_or_old(self, service: str, token: str, old: KeptLeaf | None) -> KeptLeaf:
+    async def _renewed_or_old(self, service: str, old: KeptLeaf | None) -> KeptLeaf:
         """A new leaf; while the catalog is away, the old one for as long as it is valid."""
         try:
-            return await self._renewed(service, token, old)
+            return await self._renewed(service, old)
         except CallError as error:
             if old is None or error.status < 500 or self._now() >= old.response.not_after_s:
                 raise
             return old
 
-    async def _renewed(self, service: str, token: str, old: KeptLeaf | None) -> KeptLeaf:
-        trust = await self._ask("GET", "/v1/connect/ca/roots", token, b"", _Trust)
+    async def _renewed(self, service: str, old: KeptLeaf | None) -> KeptLeaf:
+        trust = await self._ask("GET", "/v1/connect/ca/roots", b"", _Trust)
         uri = str(SpiffeId(trust.trust_domain, Kind.SERVICE, self._host.node.datacenter, service))
         pem = (await trio.to_thread.run_sync(make_key_and_csr_pem, uri)).decode("ascii")
         key_pem, _, rest = pem.partition(_CSR)
         body = msgspec.json.encode(LeafRequest(_CSR + rest))
-        # On a joined host the node asks, by its certificate, and the authority judges by what the node was granted.
-        response = await self._ask("POST", LEAF_PATH, token if self._host.is_server else "", body, LeafResponse)
+        # The node asks, by its certificate, and the authority judges by what the node was granted.
+        response = await self._ask("POST", LEAF_PATH, body, LeafResponse)
         self._index += 1
         return KeptLeaf(response, key_pem, old.create_index if old else self._index, self._index)
 
-    async def _ask(self, method: str, target: str, token: str, body: bytes, kind: type[AnswerT]) -> AnswerT:
-        passed = await self._host.catalog(method, target, token=token, body=body)
+    async def _ask(self, method: str, target: str, body: bytes, kind: type[AnswerT]) -> AnswerT:
+        passed = await self._host.as_node(method, target, body)
         if passed.status != 200:
             raise CallError(passed.status, passed.body.decode("utf-8", "replace"))
         try:

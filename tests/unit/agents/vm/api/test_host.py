@@ -11,6 +11,7 @@ from agents.vm.api.forward import CatalogAwayError, Headers, Passed
 from agents.vm.api.host import Host
 from agents.vm.definition.values import ServiceDefinition
 from agents.vm.local.entries import Origin
+from agents.vm.local.registrar import RegistrarError
 
 MakeHost = Callable[..., Host]
 
@@ -58,3 +59,20 @@ async def test_news_wakes_at_the_next_change(make_host: MakeHost, nursery: trio.
     await trio.testing.wait_all_tasks_blocked()
     assert woken == [1, 1]
     assert await trio.to_thread.run_sync(lambda: host.is_server) is False
+
+
+async def test_the_nodes_own_way(make_host: MakeHost) -> None:
+    """No caller's token goes along; a catalog that is away is 503, and so is none."""
+
+    async def own(method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
+        await trio.lowlevel.checkpoint()
+        assert not token
+        if target == "/away":
+            raise RegistrarError("gone")
+        return 200, body
+
+    assert (await make_host(own_call=own).as_node("PUT", "/v1/x", b"b")).body == b"b"
+    for host in (make_host(own_call=own), make_host()):
+        with pytest.raises(CallError) as caught:
+            await host.as_node("GET", "/away")
+        assert caught.value.status == 503

@@ -107,6 +107,7 @@ async def test_force_leave(make_host: MakeHost, client_of: ClientOf) -> None:
     async with client_of(agent_app(make_host(upstream=catalog), Endpoint())) as client:
         client.headers["X-Consul-Token"] = "t"
         assert (await client.put("/v1/agent/force-leave/vm1")).status_code == 200
+        assert (await client.put("/v1/agent/force-leave/vm2", headers={"X-Consul-Token": ""})).status_code == 403
         assert catalog.changed == []
         assert (await client.put("/v1/agent/force-leave/vm2.dc1?wan=1&prune=1")).status_code == 200
         unknown = await client.put("/v1/agent/force-leave/nope?prune=1")

@@ -38,6 +38,9 @@ class Catalog:
         headers = (("content-type", "application/json"), ("x-consul-index", "7"), ("date", "now"))
         return Passed(200, headers, msgspec.json.encode(found[target.partition("?")[0]]))
 
+    async def own(self, method: str, target: str, body: bytes = b"", token: str = "") -> tuple[int, bytes]:
+        return 200, (await self(method, target, (), body)).body
+
 
 class Judge:
     """`good` may write web."""
@@ -61,7 +64,7 @@ async def test_roots_are_the_catalogs(make_host: MakeHost, client_of: ClientOf) 
 
 async def test_a_leaf_with_its_key(make_host: MakeHost, client_of: ClientOf) -> None:
     """Consul's keys; an index that is none and a name that is none are refused."""
-    host = make_host(upstream=Catalog(), key_rights=TRUSTING)
+    host = make_host(own_call=Catalog().own, key_rights=TRUSTING)
     async with client_of(agent_app(host, Endpoint())) as client:
         answer = await client.get("/v1/agent/connect/ca/leaf/web")
         leaf = answer.json()
@@ -91,7 +94,7 @@ async def test_a_key_is_not_for_everybody(
 ) -> None:
     """Being on this machine is not enough: without rules for keys, nobody gets one."""
     catalog = Catalog()
-    async with client_of(agent_app(make_host(upstream=catalog, **rights), Endpoint())) as client:
+    async with client_of(agent_app(make_host(own_call=catalog.own, **rights), Endpoint())) as client:
         headers = {"X-Consul-Token": token} if token else {}
         answer = await client.get("/v1/agent/connect/ca/leaf/web", headers=headers)
     assert answer.status_code == status
