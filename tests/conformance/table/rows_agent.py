@@ -49,7 +49,7 @@ AGENT = (
     Row("PUT", "/v1/agent/check/update/:id", "E"),
     Row("GET", "/v1/agent/health/service/id/:id", "U", "format=text", remark="200, 429 or 503 by the worst check"),
     Row("GET", "/v1/agent/health/service/name/:name", "U", "format=text"),
-    Row("GET", "/v1/agent/connect/ca/roots", "E", READ),
+    Row("GET", "/v1/agent/connect/ca/roots", "E", "index, wait"),
     Row("GET", "/v1/agent/connect/ca/leaf/:service", "E", "index, wait"),
     Row("POST", "/v1/agent/connect/authorize", "U"),
 )
