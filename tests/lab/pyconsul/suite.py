@@ -97,7 +97,7 @@ def standing_instance(command: Path, log: Path) -> Iterator[None]:
     if taken:
         yield
         return
-    daemon = Daemon("linkspan dev", [command, "dev", "--mesh-port", "0"], log)
+    daemon = Daemon("linkspan dev", [command, "dev", "--mesh-port", "0", "--dns-port", "-1"], log)
     try:
         daemon.wait_until(lambda: b"API on" in log.read_bytes(), "an API on port 8500", timeout_s=30)
         yield

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from catalog.server.config.document import ConfigError, SourceFile
 from catalog.server.config.read import Loaded, load, merge_files, needs_restart, setting_keys
@@ -97,6 +100,24 @@ def test_a_reload_knows_what_takes_a_restart() -> None:
     new = merged({"node_name": "b", "log_level": "warn", "ports": {"http": 1}}).config
     assert needs_restart(old, new) == ("ports", "node_name")
     assert needs_restart(old, old) == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([field.name for field in msgspec.structs.fields(Config)] + ["encrypt", "Ports", "bogus"])
+
+
+@given(st.lists(st.dictionaries(NAMES, JSON, max_size=4), max_size=3))
+def test_any_objects_give_a_configuration_or_the_writers_error(files: list[dict[str, Any]]) -> None:
+    """Nothing else is ever raised."""
+    try:
+        loaded = merged(*files)
+    except ConfigError:
+        return
+    assert isinstance(loaded.config, Config)
 
 
 def test_settings_and_definitions_share_a_file(tmp_path: Path) -> None:
