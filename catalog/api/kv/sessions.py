@@ -21,6 +21,7 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import NotFoundError, RefusedError
 from catalog.api.kv.shapes import read_meta, session_json
+from catalog.api.sight import Sight
 from catalog.api.v1.naming import consul_name
 from catalog.compile.entries.duration import InvalidDurationError, format_duration, parse_duration
 from catalog.state.changes import CreateSession, DestroySession
@@ -143,17 +144,21 @@ class SessionEndpoints:
     async def of_node(self, call: Call) -> Answer:
         """The sessions on a node."""
         node = call.path["node"]
-        return await self._read(call, ("sessions", node), lambda state: state.sessions(node))
+        return await self._read(call, ("sessions", node), lambda state: state.sessions(node), node)
 
     async def all(self, call: Call) -> Answer:
         """All sessions."""
         return await self._read(call, ("sessions",), lambda state: state.sessions())
 
-    async def _read(self, call: Call, topic: Topic, rows: Any) -> Answer:
+    async def _read(self, call: Call, topic: Topic, rows: Any, node: str = "") -> Answer:
+        """What is there of `rows`; on a node that the caller does not see, what there is on none."""
+
         def read(state: State) -> Found:
             rights, there = current(call.authorizer), rows(state)
             if rights.allows_all(Resource.SESSION, "", Access.READ):
                 return Found([session_json(row) for row in there], (topic,))
+            if node and not rights.allows(Resource.SESSION, node, Access.READ):
+                return Sight(call).unseen(("sessions", ""), [])
             seen = [session_json(row) for row in there if rights.allows(Resource.SESSION, row.node, Access.READ)]
             topics = (topic, *topics_of(call.authorizer))
             return Found(seen, topics, partial=True, hidden=len(seen) < len(there))

@@ -143,6 +143,7 @@ class QueryEndpoints:
         except InvalidQueryError as error:
             raise RefusedError(str(error)) from error
         if known is None:
+            call.require(Resource.QUERY, call.path["query"], Access.READ)  # else its absence would tell of the others
             raise NotFoundError(NOT_FOUND)
         stored, rendered = known
         _require_read(call, stored.query)

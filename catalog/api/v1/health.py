@@ -55,12 +55,12 @@ class HealthEndpoints:
     async def checks(self, call: Call) -> Answer:
         """The checks of a service's instances."""
         name = call.path["name"]
-        return await self._checks(call, lambda state: state.service_checks(name))
+        return await self._checks(call, lambda state: state.service_checks(name), service=name)
 
     async def node(self, call: Call) -> Answer:
         """All checks on a node."""
         name = call.path["name"]
-        return await self._checks(call, lambda state: state.node_checks(name))
+        return await self._checks(call, lambda state: state.node_checks(name), node=name)
 
     async def state(self, call: Call) -> Answer:
         """All checks in a state, or in any."""
@@ -93,9 +93,13 @@ class HealthEndpoints:
                 shown.append(health_json(node, merged(call.query, self._api.entries, instance), checks))
         return shown
 
-    async def _checks(self, call: Call, rows: Any) -> Answer:
+    async def _checks(self, call: Call, rows: Any, *, node: str = "", service: str = "") -> Answer:
+        """The checks among `rows` that the caller sees; of a node or service that it does not see, as if there were none."""
+
         def read(state: State) -> Found:
             sight = Sight(call)
+            if (node and not sight.node(node)) or (service and not sight.service(service)):
+                return sight.found([], ("checks",), hidden=True)
             checks: list[Check] = sight.checks(rows(state))
             if call.query.node_meta:
                 nodes = {node.node for node in of_nodes(call.query, state.nodes(), lambda node: node)}
