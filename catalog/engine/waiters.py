@@ -5,7 +5,7 @@ a waiter that has left, however it left.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import trio
 
@@ -74,23 +74,22 @@ class Waiters:
     def wake(self, topics: Iterable[Topic]) -> None:
         """Wake those who wait for these topics and have not seen their index."""
         for topic in topics:
-            waiters = self._concerned(topic)
-            if waiters:
+            for waiters in self._concerned(topic):
                 # Of a key's topic also for prefixes of it: theirs are no lower, and cost a walk to compute.
                 index = self._index_of(topic)
                 for waiter in waiters:
                     if index > waiter.min_index:
                         waiter.event.set()
 
-    def _concerned(self, topic: Topic) -> list[_Waiter]:
-        """Who waits for a topic, or for a prefix of the key that it is about."""
-        concerned = list(self._parked.get(topic, ()))
+    def _concerned(self, topic: Topic) -> Iterator[set[_Waiter]]:
+        """Who waits for a topic, and who for a prefix of the key that it is about."""
+        if waiters := self._parked.get(topic):
+            yield waiters
         if topic[0] == "key":
             key = topic[1]
             for length in self._prefix_lengths:
-                if length <= len(key):
-                    concerned += self._parked.get(("keys", key[:length]), ())
-        return concerned
+                if length <= len(key) and (waiters := self._parked.get(("keys", key[:length]))):
+                    yield waiters
 
     def wake_all(self) -> None:
         """Let everybody go: the engine stops."""
