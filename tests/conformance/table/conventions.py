@@ -39,4 +39,14 @@ CONVENTIONS: tuple[tuple[str, str, str], ...] = (
         "tests/conformance/test_conventions.py",
     ),
     ("bodies, heads, connections and waits are bounded", "yes", "tests/conformance/test_bad_input.py"),
+    (
+        "`near`: that node comes first; nothing measures distances here, so the rest keeps its order",
+        "truth",
+        "tests/unit/catalog/api/v1/test_selection.py",
+    ),
+    (
+        "`cached`: every answer is computed anew, so `X-Cache` is always MISS",
+        "truth",
+        "tests/conformance/test_conventions.py",
+    ),
 )

@@ -27,8 +27,9 @@ ROWS = tuple(row for _, rows in SECTIONS for row in rows)
 
 _HEAD = """# Consul's HTTP API, endpoint by endpoint
 
-Made by `python -m tests.conformance.table.document`, checked by `tests/conformance/table`: every row below is compared with what
-`linkspan dev` serves, and every error text is brought about. The measure is Consul 1.21.
+Made by `python -m tests.conformance.table.document` and held by `tests/conformance/table` against a running `linkspan dev`: that each path has its method and no other has
+a row missing, that the parameters `index`, `wait`, `stale`, `consistent` and `filter` are read where they are named, and that each refusal and error text is so, word for word. What
+the endpoints do beyond that is held by the rest of `tests/conformance` and by py-consul's own test-suite (`tests/system/clients`). The measure is Consul 1.21.
 
 **yes**: as Consul. **truth**: Consul's form with what is true here. **no**: refused, with the status and text that are given. Class: E essential for
 existing clients, U useful, O optional, L legacy.
