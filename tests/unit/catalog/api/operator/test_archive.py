@@ -50,6 +50,7 @@ def test_what_was_packed_comes_out() -> None:
         (tar_of(("meta.json", b"{}"), ("meta.json", b"{}")), "does not belong"),
         (tar_of(("meta.json", b" " * 70_000)), "too large"),
     ],
+    ids=["empty", "junk", "cut off", "no tar", "parts missing", "a path", "no sums", "twice", "large"],
 )
 def test_what_is_no_snapshot_is_refused(packed: bytes, says: str) -> None:
     """Damage, foreign files and sizes are named; nothing of them is unpacked anywhere."""
