@@ -118,7 +118,7 @@ def leaf_form(service: str, kept: KeptLeaf) -> dict[str, object]:
     """A leaf as Consul shows it."""
     leaf = kept.response
     return {
-        "SerialNumber": leaf.serial,
+        "SerialNumber": ":".join(_pairs(leaf.serial)),
         "CertPEM": leaf.certificate_pem,
         "PrivateKeyPEM": kept.key_pem,
         "Service": service,
@@ -128,6 +128,13 @@ def leaf_form(service: str, kept: KeptLeaf) -> dict[str, object]:
         "CreateIndex": kept.create_index,
         "ModifyIndex": kept.index,
     }
+
+
+def _pairs(serial: str) -> list[str]:
+    """The bytes of a serial number in hexadecimal, as Consul writes them."""
+    plain = serial.replace(":", "").lower()
+    plain = plain.zfill(len(plain) + len(plain) % 2)
+    return [plain[first : first + 2] for first in range(0, len(plain), 2)]
 
 
 def _when(at_s: float) -> str:

@@ -62,3 +62,37 @@ def test_the_worst_counts() -> None:
     assert worst_of(PROBE, [own, other]).status is Health.WARNING
     assert worst_of(PROBE, [other]).output == "No checks found."
     assert worst_of(PROBE, [RemoteCheck("c", Health.PASSING)]).output == "All checks passing."
+
+
+class Nodes(Catalog):
+    """A catalog whose node has no checks."""
+
+    async def __call__(self, method: str, target: str, headers: Headers, body: bytes) -> Passed:
+        if target.startswith("/v1/health/node/"):
+            return Passed(200, (), b"[]")
+        return await super().__call__(method, target, headers, body)
+
+
+@pytest.mark.parametrize(
+    ("probe", "status", "node", "health", "text"),
+    [
+        (PROBE, 200, b'{"Node": {}, "Services": {"db": {}}}', Health.PASSING, "No checks found."),
+        (
+            PROBE,
+            200,
+            b'{"Node": {}, "Services": {"web": {}}}',
+            Health.CRITICAL,
+            "Service db could not be found on node n 2.",
+        ),
+        (PROBE, 200, b"null", Health.CRITICAL, "Service db could not be found on node n 2."),
+        (PROBE, 404, b"", Health.CRITICAL, "Service db could not be found on node n 2."),
+        (AliasProbe(node="n2"), 200, b'{"Node": {}, "Services": {}}', Health.PASSING, "No checks found."),
+        (AliasProbe(node="n2"), 200, b"null", Health.CRITICAL, "Node n2 is not in the catalog."),
+    ],
+)
+async def test_what_is_not_there_is_critical(
+    probe: AliasProbe, status: int, node: bytes, health: Health, text: str
+) -> None:
+    """A service without checks is there all the same."""
+    _, result = await RemoteWatch(Nodes(status, node)).look(probe, "", 0)
+    assert (result.status, result.output) == (health, text)

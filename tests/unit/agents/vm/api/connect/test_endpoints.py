@@ -32,7 +32,7 @@ class Catalog:
         self.targets.append(target)
         found: dict[str, Any] = {
             "/v1/connect/ca/roots": {"TrustDomain": "td.example", "Roots": []},
-            "/v1/linkspan/leaf": LeafResponse("PEM", WEB, "0a:0b", 0, 4e9),
+            "/v1/linkspan/leaf": LeafResponse("PEM", WEB, "A0B", 0, 4e9),
             "/v1/connect/intentions/check": {"Allowed": "source=web&" in target},
         }
         headers = (("content-type", "application/json"), ("x-consul-index", "7"), ("date", "now"))
@@ -73,6 +73,7 @@ async def test_a_leaf_with_its_key(make_host: MakeHost, client_of: ClientOf) -> 
             "CreateIndex", "ModifyIndex",
         }  # fmt: skip
         assert (leaf["Service"], leaf["ServiceURI"], leaf["ValidAfter"]) == ("web", WEB, "1970-01-01T00:00:00Z")
+        assert leaf["SerialNumber"] == "0a:0b"
         assert answer.headers["x-consul-index"] == str(leaf["ModifyIndex"])
         for path in ("web?index=x", "a%20b", "web?index=1&wait=x"):
             assert (await client.get(f"/v1/agent/connect/ca/leaf/{path}")).status_code == 400
