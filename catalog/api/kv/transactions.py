@@ -217,7 +217,8 @@ def require(call: Call, state: State, operation: Operation) -> None:
         case ServiceOp():
             service = operation.service
             there = state.instance(operation.node, service.id or service.service)
-            for name in {service.service} | ({there.service} if there else set()):
+            names = {service.service, there.service if there else ""} - {""}
+            for name in sorted(names) or [""]:
                 call.require(Resource.SERVICE, name, access)
         case CheckOp():
             _require_check(call, state, operation.check, access)

@@ -178,6 +178,8 @@ RIGHTS = [
     ({"Node": {"Verb": "get", "Node": {"Node": "n1"}}}, [(N, "n1", R)]),
     ({"Service": {"Verb": "set", "Node": "n1", "Service": {"Service": "db"}}}, [(S, "db", W)]),
     ({"Service": {"Verb": "get", "Node": "n1", "Service": WEB}}, [(S, "web", R)]),
+    ({"Service": {"Verb": "get", "Node": "n1", "Service": {"ID": "w1"}}}, [(S, "web", R)]),
+    ({"Service": {"Verb": "get", "Node": "n1", "Service": {"ID": "none"}}}, [(S, "", R)]),
     # By the instance's id under another service's name: both must allow it.
     ({"Service": {"Verb": "delete", "Node": "n1", "Service": API}}, [(S, "api", W), (S, "web", W)]),
     ({"Check": {"Verb": "set", "Check": {"Node": "n1", "CheckID": "disk"}}}, [(N, "n1", W)]),
