@@ -4,7 +4,7 @@ Keys live in memory only. It must never decide who may have one.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -44,11 +44,22 @@ class _Trust(msgspec.Struct, frozen=True):
     trust_domain: str = msgspec.field(name="TrustDomain")
 
 
-class Leaves:
-    """The leaves of one agent by service."""
+async def make_in_thread(uri: str) -> bytes:
+    """A key and a request for it (`make_key_and_csr_pem`), made beside the loop."""
+    return await trio.to_thread.run_sync(make_key_and_csr_pem, uri)
 
-    def __init__(self, host: Host, now: Callable[[], float] = time.time) -> None:
+
+class Leaves:
+    """The leaves of one agent by service. `now` and `make` are the seams of its tests."""
+
+    def __init__(
+        self,
+        host: Host,
+        now: Callable[[], float] = time.time,
+        make: Callable[[str], Awaitable[bytes]] = make_in_thread,
+    ) -> None:
         self._host = host
+        self._make = make
         self._now = now
         self._kept: dict[str, KeptLeaf] = {}
         self._locks: dict[str, trio.Lock] = {}
@@ -93,7 +104,7 @@ class Leaves:
     async def _renewed(self, service: str, old: KeptLeaf | None) -> KeptLeaf:
         trust = await self._ask("GET", "/v1/connect/ca/roots", b"", _Trust)
         uri = str(SpiffeId(trust.trust_domain, Kind.SERVICE, self._host.node.datacenter, service))
-        pem = (await trio.to_thread.run_sync(make_key_and_csr_pem, uri)).decode("ascii")
+        pem = (await self._make(uri)).decode("ascii")
         key_pem, _, rest = pem.partition(_CSR)
         body = msgspec.json.encode(LeafRequest(_CSR + rest))
         # The node asks, by its certificate, and the authority judges by what the node was granted.

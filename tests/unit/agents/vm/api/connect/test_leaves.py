@@ -6,9 +6,10 @@ import trio
 import trio.testing
 
 from agents.vm.api.call import CallError
-from agents.vm.api.connect.leaves import MAX_LEAVES, Leaves
+from agents.vm.api.connect.leaves import MAX_LEAVES, Leaves, make_in_thread
 from agents.vm.api.host import Host
 from agents.vm.local.registrar import RegistrarError
+from mesh.identity.keygen import make_key_and_csr_pem
 from mesh.wire.sync import LeafRequest, LeafResponse
 from tests.fakes.agent.host import build_host
 
@@ -42,7 +43,13 @@ class Catalog:
 def scene() -> tuple[Catalog, Leaves, Host]:
     catalog = Catalog()
     host = build_host(own_call=catalog)
-    return catalog, Leaves(host, trio.current_time), host
+    return catalog, Leaves(host, trio.current_time, make_at_once), host
+
+
+async def make_at_once(uri: str) -> bytes:
+    """Without a thread, for which virtual time would not wait."""
+    await trio.lowlevel.checkpoint()
+    return make_key_and_csr_pem(uri)
 
 
 async def test_a_leaf_is_made_once_and_kept(autojump_clock: trio.testing.MockClock) -> None:
@@ -108,6 +115,12 @@ async def test_odd_answers_are_an_error() -> None:
     with pytest.raises(CallError) as caught:
         await Leaves(build_host(own_call=odd)).leaf("web", 0, 1)
     assert caught.value.status == 502
+
+
+async def test_keys_are_made_beside_the_loop() -> None:
+    """One key and one request."""
+    pem = await make_in_thread("spiffe://td.example/ns/default/dc/dc1/svc/web")
+    assert pem.count(b"-----BEGIN ") == 2
 
 
 def test_what_is_kept_is_bounded() -> None:
