@@ -66,6 +66,7 @@ class Api:
         facts = Facts(authority.datacenter, authority.trust_domain, authority.roots, self.default_action)
         self.resources = Resources(self.parking, facts)
         self.gate = Gate(authority.datacenter, catalog.state, self.roots, epoch, acl)
+        self.gate.node = node
         self._catalog = catalog
         self._roots: tuple[int, Roots] | None = None
 

@@ -57,7 +57,7 @@ class Gate:
     """The gate in front of every endpoint of one catalog.
 
     `acl` is what the operator set about access control; `audit` takes a line of every write, once somebody sets it.
-    `roots` gives the trust bundle of now, `epoch` seconds since 1970.
+    `roots` gives the trust bundle of now, `epoch` seconds since 1970. `node` is the catalog's own, for `?near=_agent`.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Gate:
         self._epoch = epoch
         self._default_secret = self.acl.default
         self.audit: AuditSink | None = None
+        self.node = ""
 
     def use_default_token(self, secret: str) -> None:
         """From now on, calls on the plain port that carry no token count as made with this one (empty: with none)."""

@@ -34,6 +34,9 @@ WRITES = frozenset({"PUT", "POST", "DELETE", "PATCH"})
 HUNG_UP = 499
 """The status in the audit log for a write whose caller did not wait for the answer."""
 
+OWN_NODE = "_agent"
+"""What stands in `?near=` for the node that asks."""
+
 Handler = Callable[[Call], Awaitable[Answer]]
 
 
@@ -116,6 +119,9 @@ class Endpoint:
         caller = self._gate.caller(scope, find_token(headers, query.first("token")))
         heard.append(caller)
         caller = self._gate.admit(caller, method.right)
+        if query.near == OWN_NODE:  # an agent asks with its node's certificate
+            own = caller.name if caller.kind is CallerKind.NODE else self._gate.node
+            query = msgspec.structs.replace(query, near=own)
         client = scope.get("client")
         call = Call(
             method=name,

@@ -119,6 +119,14 @@ async def test_usage_counts(site: Any) -> None:
     assert usage["KnownLeader"] is True
 
 
+async def test_the_node_that_asks_is_called_agent(site: Any) -> None:
+    """`near=_agent`: of a catalog its own node; of a host's agent the one in its certificate."""
+    for name in ("a", "server", "z"):
+        await site.register(name)
+    near = (await site.get("/v1/catalog/nodes?near=_agent")).json()
+    assert [node["Node"] for node in near] == ["server", "a", "z"]
+
+
 async def test_what_prometheus_asks_first(site: Any) -> None:
     """A catalog without an agent names its datacenter."""
     config = (await site.get("/v1/agent/self")).json()["Config"]
