@@ -4,6 +4,7 @@ Pure: text in, `Document` or `DefinitionError` out. YAML is the safe subset, wit
 """
 
 import json
+import math
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
@@ -87,19 +88,49 @@ def _each(
 
 
 def load_json(text: str) -> Any:
-    """Decode JSON strictly: no doubled keys, no NaN.
+    """Decode JSON strictly: no doubled keys, no NaN, nothing that could not be written out again.
 
     Raises:
         DocumentError: it is no such JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_pairs, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_refuse_constant, parse_float=_finite)
+        check_text(value)
     except json.JSONDecodeError as error:
         raise DocumentError(f"line {error.lineno}: not JSON: {error.msg}") from error
     except DefinitionError as error:
         raise DocumentError(str(error)) from error
     except RecursionError as error:
         raise DocumentError("nested too deeply") from error
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise DocumentError("a number is out of range") from error
+    return value
+
+
+def check_text(value: Any) -> None:
+    """Refuse text with half a surrogate pair in it: it has no UTF-8, so that nobody could be sent it (RFC 8259 8.2).
+
+    Raises:
+        DefinitionError: there is such text, as a key or a value.
+    """
+    todo, seen = [value], set()
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            try:
+                item.encode()
+            except UnicodeEncodeError as error:
+                raise DefinitionError(f"{ascii(item)[:80]} has half a surrogate pair, which is no text") from error
+        elif isinstance(item, (dict, list)) and id(item) not in seen:  # YAML's aliases may lead anywhere twice
+            seen.add(id(item))
+            todo += item if isinstance(item, list) else [*item, *item.values()]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise DefinitionError(f"{text[:40]} is out of range")
+    return number
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -133,15 +164,19 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _load_yaml(text: str) -> Any:
     try:
-        return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
+        value = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader, only stricter
+        check_text(value)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise DocumentError(f"{where}not YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise DocumentError(f"not YAML: {error}".splitlines()[0]) from error
+    except DefinitionError as error:
+        raise DocumentError(str(error)) from error
     except (RecursionError, ValueError, TypeError) as error:
         raise DocumentError(f"not YAML that can be read: {error}".splitlines()[0]) from error
+    return value
 
 
 def _line_of(text: str, path: Path) -> int:

@@ -75,6 +75,29 @@ def test_json_refusals_say_line_and_field(data: bytes, text: str) -> None:
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b'{"service": {"name": "a", "id": "\\ud800"}}', "half a surrogate pair"),
+        (b'{"service": {"name": "a", "\\udfff": 1}}', "half a surrogate pair"),
+        (b'{"service": {"name": "a", "port": 1' + b"0" * 5000 + b"}}", "out of range"),
+        (b'{"service": {"name": "a", "port": 1e999}}', "out of range"),
+    ],
+)
+def test_nothing_is_read_that_could_not_be_written(data: bytes, text: str) -> None:
+    """Text without UTF-8 and numbers without bounds are refused here: further in they would end the agent."""
+    with pytest.raises(DocumentError) as caught:
+        parse_document(data, is_json=True)
+    assert text in str(caught.value)
+
+
+def test_yaml_may_not_name_half_a_surrogate_pair_either() -> None:
+    """Its escapes give such text, too."""
+    with pytest.raises(DocumentError) as caught:
+        parse_document(b'service: {name: a, id: "\\ud800"}', is_json=False)
+    assert "half a surrogate pair" in str(caught.value)
+
+
 def test_an_empty_file_defines_nothing() -> None:
     """Nothing is no error."""
     assert parse_document(b"", is_json=False) == parse_document(b"{}", is_json=True)
