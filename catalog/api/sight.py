@@ -66,7 +66,7 @@ class Sight:
 
     def unseen(self, topic: Topic, value: object) -> Found:
         """What there is to be told about a name that it does not see: the same as if there were none (`topic` has no rows)."""
-        return Found(value, (topic, *topics_of(self._call.authorizer)), hidden=True)
+        return Found(value, (topic, *topics_of(self._call.authorizer)), partial=True, hidden=True)
 
     def _sees(self, resource: Resource, name: str) -> bool:
         key = resource, name

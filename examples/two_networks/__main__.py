@@ -30,7 +30,7 @@ def tour(world: World) -> str:
     return f"""
 A mesh of two networks is up: web in {NETWORKS[0].name} calls api and db in {NETWORKS[1].name} through the mesh gateways.
 
-  catalog (Consul HTTP API)      http://{CATALOG_HTTP}/v1/catalog/services
+  catalog (Consul HTTP API)      http://{CATALOG_HTTP}/v1/catalog/services, with the operator's token
   api, as web reaches it         http://{API}/
   db, as web reaches it          tcp {DB}
   metrics of web's proxy         http://{WORKLOADS[0].admin}/metrics
@@ -39,7 +39,7 @@ A mesh of two networks is up: web in {NETWORKS[0].name} calls api and db in {NET
 
 Try:
   curl -s http://{API}/hello
-  .venv/bin/linkspan services
+  {token} .venv/bin/linkspan services
   {token} .venv/bin/linkspan intention create web api --deny --replace
   curl -s -o /dev/null -w '%{{http_code}}\\n' http://{API}/
   {token} .venv/bin/linkspan intention create web api --allow --replace

@@ -131,7 +131,7 @@ class Resolver:
             if role is not None:
                 sources.append(role.rights)
         for rights in sources:
-            topics.update({("record", POLICIES, policy_id): None for policy_id in rights.policies})
+            topics.update({("record", POLICIES, one): None for one in rights.policies if one not in BUILTIN})
         is_anonymous = token.accessor == ANONYMOUS_ID
         label = "anonymous token" if is_anonymous else f"token {token.accessor}"
         try:

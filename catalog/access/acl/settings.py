@@ -20,7 +20,7 @@ class AclSettings(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     `everyone` (with `enabled` off): whoever reaches any port is the operator; for a process on loopback alone.
     `reveal_secrets` prints the secrets of tokens that this process made, as Consul does, for as long as it lives: for
-    `linkspan dev` alone (decision 012). Call `catalog.api.acl.start.keep_initial_tokens(api)` once before serving.
+    `linkspan dev` alone (decision 015). Call `catalog.api.acl.start.keep_initial_tokens(api)` once before serving.
     """
 
     enabled: bool = True

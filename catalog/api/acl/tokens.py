@@ -1,7 +1,7 @@
 """`/v1/acl/token*`: make, read, change, clone and delete tokens.
 
 A secret is in the answer that makes its token, and in what its own holder reads; elsewhere it is `<hidden>`, since only
-its hash is kept (decision 012).
+its hash is kept (decision 015).
 """
 
 import msgspec
