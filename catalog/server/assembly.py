@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -109,8 +109,7 @@ async def _run(
                 epoch=epoch,
                 acl=settings.acl,
             )
-            api.gate.audit = audit = AuditLog(settings.data_dir / AUDIT_FILE, epoch)
-            stack.callback(audit.close)
+            api.gate.audit = stack.enter_context(closing(AuditLog(settings.data_dir / AUDIT_FILE, epoch)))
             await keep_initial_tokens(api)
             await write_entries(api, settings.entries)
             nursery.start_soon(expire_tokens, api)
