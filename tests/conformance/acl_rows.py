@@ -191,6 +191,7 @@ ACL = (
     Row("DELETE /v1/acl/binding-rule/{id}", DENIES, ACL_W, of="role"),
     Row("POST /v1/acl/login", OWN, body={"AuthMethod": "{x}", "BearerToken": "x"}),
     Row("POST /v1/acl/logout", OWN),
+    Row("POST /v1/internal/acl/authorize", OWN, body=[{"Resource": "node", "Segment": "{x}", "Access": "read"}]),
 )  # fmt: skip
 AGENT = (
     Row("GET /v1/agent/self", DENIES, ANY_AGENT_R),
@@ -218,6 +219,6 @@ RUN_BY_NAME = "GET /v1/query/{query}/execute"
 
 ANSWERED_ALIKE = (
     "/v1/acl/create", "/v1/acl/update", "/v1/acl/destroy/", "/v1/acl/info/", "/v1/acl/clone/", "/v1/acl/list",
-    "/v1/acl/rules/", "/v1/internal/",
+    "/v1/acl/rules/", "/v1/internal/ui/", "/v1/internal/federation-state", "/v1/internal/service-virtual-ip",
 )  # fmt: skip
 """Paths of Consul's that are gone: they say so to everybody (`catalog.api.operator.removed`)."""

@@ -202,6 +202,64 @@ def said(answer: httpx2.Response, name: str, scene: Scene) -> tuple[Any, ...]:
     return answer.status_code, text, headers
 
 
+async def test_what_is_gone_says_so_to_everybody() -> None:
+    """Consul's old paths look at nothing, so that they can tell nothing."""
+    async with furnished() as scene:
+        gone = [
+            (method, route.path)
+            for route in routes(scene.site.api)
+            if isinstance(route, Route)
+            and isinstance(route.endpoint, Endpoint)
+            and route.path.startswith(ANSWERED_ALIKE)
+            for method in route.endpoint.methods
+        ]
+        assert gone
+        for method, template in gone:
+            path = re.sub(r"\{[^}]*\}", HIDDEN, template)
+            alike = {
+                (answer.status_code, answer.text)
+                for headers in ({}, scene.site.as_operator())
+                for answer in [await scene.site.request(method, path, {}, headers=headers)]
+            }
+            assert len(alike) == 1, path
+
+
+OPERATIONS = [
+    {"KV": {"Verb": "get", "Key": "{x}"}},
+    {"KV": {"Verb": "get-or-empty", "Key": "{x}"}},
+    {"KV": {"Verb": "get-tree", "Key": "{x}"}},
+    {"KV": {"Verb": "check-index", "Key": "{x}", "Index": 1}},
+    {"KV": {"Verb": "check-not-exists", "Key": "{x}"}},
+    {"KV": {"Verb": "check-session", "Key": "{x}", "Session": NO_ID}},
+    {"KV": {"Verb": "cas", "Key": "{x}", "Value": "dg==", "Index": 1}},
+    {"KV": {"Verb": "delete", "Key": "{x}"}},
+    {"KV": {"Verb": "delete-tree", "Key": "{x}"}},
+    {"Node": {"Verb": "get", "Node": {"Node": "{x}"}}},
+    {"Node": {"Verb": "delete", "Node": {"Node": "{x}"}}},
+    {"Service": {"Verb": "get", "Node": "{x}", "Service": {"Service": "{x}", "ID": "{x}"}}},
+    {"Service": {"Verb": "delete", "Node": "{x}", "Service": {"Service": "{x}", "ID": "{x}"}}},
+    {"Check": {"Verb": "get", "Check": {"Node": "{x}", "CheckID": "{x}"}}},
+    {"Check": {"Verb": "delete", "Check": {"Node": "{x}", "CheckID": "{x}"}}},
+]
+
+
+async def test_transactions_tell_no_more() -> None:
+    """Each operation about the hidden thing is answered as about the absent one; alone, and behind one that is allowed."""
+    async with furnished() as scene:
+        allowed = {"KV": {"Verb": "get-or-empty", "Key": "other"}}
+        wrong = []
+        for token in ("", await scene.token("bare"), await scene.token("elsewhere", SOME)):
+            for operation in OPERATIONS:
+                for before in ([], [allowed]):
+                    row = Row("PUT /v1/txn", DENIES, body=[*before, operation])
+                    hidden, absent = await scene.ask(row, token), await scene.ask(row, token, ABSENT)
+                    if said(hidden, HIDDEN, scene) != said(absent, ABSENT, scene):
+                        wrong.append(
+                            f"{operation} for {token!r}: {hidden.status_code} {hidden.text} / {absent.status_code} {absent.text}"
+                        )
+        assert not wrong, "\n".join(wrong)
+
+
 async def test_lists_hold_nothing_hidden() -> None:
     """In no body and no header; and the index of a list stands still while only what is hidden changes."""
     async with furnished() as scene:

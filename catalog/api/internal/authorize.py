@@ -38,7 +38,9 @@ class InternalEndpoints:
 
     def paths(self) -> Paths:
         """Every path with its methods."""
-        return {"/v1/internal/acl/authorize": {"POST": Method(self.authorize, IN_HANDLER, MAX_BODY_BYTES)}}
+        return {
+            "/v1/internal/acl/authorize": {"POST": Method(self.authorize, IN_HANDLER, MAX_BODY_BYTES, audited=False)}
+        }
 
     async def authorize(self, call: Call) -> Answer:
         """A verdict for each ask, in their order."""
