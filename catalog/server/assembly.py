@@ -84,11 +84,7 @@ async def _run(
         mesh_socket = listen(settings.mesh, backlog=settings.limits.backlog)
         stack.callback(mesh_socket.close)
         dns = stack.enter_context(listen_dns(settings.dns)) if settings.dns else None
-        make_private_directory(settings.data_dir)
-        store = await open_sqlite(settings.data_dir / STORE_FILE)
-        stack.push_async_callback(store.close)
-        engine = await Catalog.open(store, epoch=epoch)
-        check_authority_kept(engine, settings.data_dir)
+        engine = await _open_engine(stack, settings, epoch)
         authority = Authority.open(
             settings.data_dir, settings.datacenter, epoch(), settings.trust_domain, leaf_ttl_s=settings.leaf_ttl_s
         )
@@ -127,6 +123,15 @@ async def _run(
                 await serving.start(partial(server.run, stop, on_stop=api.parking.stop))
                 task_status.started(running)
             nursery.cancel_scope.cancel()
+
+
+async def _open_engine(stack: AsyncExitStack, settings: Settings, epoch: Callable[[], float]) -> Catalog:
+    make_private_directory(settings.data_dir)
+    store = await open_sqlite(settings.data_dir / STORE_FILE)
+    stack.push_async_callback(store.close)
+    engine = await Catalog.open(store, epoch=epoch)
+    check_authority_kept(engine, settings.data_dir)
+    return engine
 
 
 def check_authority_kept(engine: Catalog, data_dir: Path) -> None:
