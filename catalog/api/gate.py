@@ -130,7 +130,7 @@ class Gate:
         if token == ANONYMOUS_SECRET:
             return ANONYMOUS
         try:
-            return Caller(CallerKind.TOKEN, self.resolver.token_of(token).accessor)
+            return Caller(CallerKind.TOKEN, self.resolver.accessor_of(token))
         except UnknownTokenError as error:
             raise PermissionDeniedError(str(error)) from error
 

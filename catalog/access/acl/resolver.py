@@ -70,12 +70,20 @@ class Resolver:
         Raises:
             UnknownTokenError: none, or its time is over.
         """
+        return self.token(self.accessor_of(secret))
+
+    def accessor_of(self, secret: str) -> str:
+        """The accessor of the token that a secret opens; whether its time is over is said by `resolve`.
+
+        Raises:
+            UnknownTokenError: none.
+        """
         if secret == ANONYMOUS_SECRET:
-            return self.anonymous()
+            return ANONYMOUS_ID
         record = self._state.record(SECRETS, secret_hash(secret[:MAX_SECRET]))
         if record is None:
             raise UnknownTokenError
-        return self.token(record.value.decode())
+        return record.value.decode()
 
     def token(self, accessor: str) -> Token:
         """The token of an accessor.
