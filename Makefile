@@ -9,10 +9,10 @@ STAMP := $(VENV)/.installed
 # Debian's interpreter finds its own library only in a C-independent way; test output is UTF-8 everywhere.
 export LC_ALL ?= C.UTF-8
 
-.PHONY: help venv demo test check system lint types unit contracts bench pair clean changelog
+.PHONY: help venv demo test check system lint types unit contracts bench bench-catalog pair clean changelog
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 15
 
 venv: $(STAMP) ## .venv with everything that the other targets need
 
@@ -40,6 +40,9 @@ test: venv ## everything: `check`, then the system tests with what they need ins
 
 bench: venv ## Linkspan, HAProxy and Envoy on the same work in one run; JSON under benchmarks/out/
 	@$(BIN)/python -m benchmarks.compare $(BENCH)
+
+bench-catalog: venv ## a real catalog under load, beside its bars and Consul's figures; JSON under benchmarks/out/
+	@$(BIN)/python -m benchmarks.catalog $(BENCH)
 
 pair: venv ## our two hops (policy on) in front of APP, in the foreground: make pair APP=127.0.0.1:9000 L4=9701 L7=9702
 	@$(BIN)/python -m benchmarks.pair --app $(or $(APP),127.0.0.1:9000) --l4 $(or $(L4),9701) --l7 $(or $(L7),9702)
