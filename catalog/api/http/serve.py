@@ -48,7 +48,10 @@ class NotLoopbackError(ValueError):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of a server. A head must come within `idle_s` too: until it is whole, its connection counts as idle."""
+    """Bounds of a server. A head must come within `idle_s` too: until it is whole, its connection counts as idle.
+
+    A peer that acknowledges nothing, or takes nothing of its answer, for `silent_s` is gone.
+    """
 
     connections: int = 10_000
     connections_per_address: int = 2_000
@@ -56,6 +59,7 @@ class Limits(msgspec.Struct, frozen=True):
     idle_s: float = 60.0
     handshake_s: float = 10.0
     graceful_s: float = 5.0
+    silent_s: float = 60.0
     sweep_s: float = 5.0
     backlog: int = 1024
 
@@ -215,6 +219,7 @@ class Server:
         self._open[peer] += 1
         self._streams.add(stream)
         try:
+            _notice_silence(stream, self._limits.silent_s)
             if self._open[peer] > self._limits.connections_per_address or self.connections > self._limits.connections:
                 await self._refuse(listener, stream, peer)
             elif listener.tls is None:
@@ -357,6 +362,20 @@ async def _says_something(stream: anyio.abc.SocketStream) -> bool:
         return bool(sock.recv(1, socket.MSG_PEEK))
     except ConnectionResetError:
         return False
+
+
+def _notice_silence(stream: anyio.abc.SocketStream, silent_s: float) -> None:
+    """Let the kernel break the connection when its peer has vanished without a word, or leaves its answer lying (Linux).
+
+    An answer that nobody takes is memory, and a long poll of a host that lost its power a task, for as long as they stay.
+    """
+    sock: socket.socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(silent_s / 2)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(silent_s / 6)))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(silent_s * 1000))
 
 
 def _peer(stream: anyio.abc.SocketStream) -> str:

@@ -329,6 +329,25 @@ async def test_many_requests_share_one_connection() -> None:
         assert site.server.connections == 1
 
 
+async def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    """It is memory: a peer that reads nothing of it for a while is a peer that is gone."""
+
+    async def huge(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 50_000_000})
+
+    listener, stop = listen_plain("127.0.0.1:0"), trio.Event()
+    server = Server(huge, [listener], Limits(silent_s=0.5))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run, stop)
+        lazy = await trio.open_tcp_stream("127.0.0.1", int(listener.address.rpartition(":")[2]))
+        await lazy.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: server.connections == 1)
+        await until(lambda: server.connections == 0)
+        stop.set()
+        await trio.aclose_forcefully(lazy)
+
+
 def test_the_bounds_are_what_the_design_says() -> None:
     """Heads of 60 KiB; 2,000 connections an address."""
     assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.connections_per_address) == (60 * 1024, 2000)
