@@ -214,16 +214,17 @@ def _unix(path: Path) -> Iterator[socket.socket]:
         path.unlink(missing_ok=True)
 
 
-def filter_items(text: str, forms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What a `?filter=` keeps, in Consul's language.
+def filter_items(text: str, listing: str, forms: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a `?filter=` keeps of a listing (`services` or `checks`), in Consul's language.
 
     Raises:
         CallError: it cannot be read (Consul answers 500).
     """
     from catalog.compile.filter import FilterError, parse_filter
+    from catalog.compile.selectors import CHECK, SERVICE
 
     try:
-        keep = parse_filter(text)
+        keep = parse_filter(text, {"services": SERVICE, "checks": CHECK}[listing])
         return {key: form for key, form in forms.items() if keep(form)}
     except FilterError as error:
         raise CallError(500, f"Failed to create boolean expression evaluator: {error}") from error

@@ -45,7 +45,7 @@ class Checks:
         host = self._host
         forms = {key: check_form(host, entry) for key, entry in host.state.checks.items()}
         asks = {key: check_ask(host, entry.definition.service_id, "read") for key, entry in host.state.checks.items()}
-        return json_answer(filtered(host, call, await readable(host, call, forms, asks)))
+        return json_answer(filtered(host, call, "checks", await readable(host, call, forms, asks)))
 
     async def register(self, call: Call) -> Answer:
         """Register a check of the node, or of a service that is registered here."""

@@ -19,7 +19,8 @@ CONSUL_API = "1.21.4"
 """The Consul whose API this agent speaks: clients gate features on the number they find in `agent/self`."""
 TOLD_WITHIN_S = 0.25
 
-Filter = Callable[[str, dict[str, Any]], dict[str, Any]]
+Filter = Callable[[str, str, dict[str, Any]], dict[str, Any]]
+"""The expression, the listing it is over (`services` or `checks`), and the listing: what it keeps."""
 
 
 class Teller(Protocol):

@@ -38,7 +38,7 @@ class Services:
         host = self._host
         forms = {key: agent_service(entry.definition, host.node) for key, entry in host.state.services.items()}
         asks = {key: Ask("service", entry.definition.name, "read") for key, entry in host.state.services.items()}
-        return json_answer(filtered(host, call, await readable(host, call, forms, asks)))
+        return json_answer(filtered(host, call, "services", await readable(host, call, forms, asks)))
 
     async def read(self, call: Call) -> Answer:
         """One service with its content hash; with `?hash=` it waits until that is no longer the hash."""
@@ -129,7 +129,7 @@ async def readable(
     return {key: form for key, form in forms.items() if key in seen}
 
 
-def filtered(host: Host, call: Call, forms: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+def filtered(host: Host, call: Call, listing: str, forms: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """What the call's `?filter=` keeps.
 
     Raises:
@@ -140,4 +140,4 @@ def filtered(host: Host, call: Call, forms: dict[str, dict[str, object]]) -> dic
         return forms
     if host.filter_items is None:
         raise CallError(400, "this agent does not evaluate filters: ask the catalog (/v1/catalog, /v1/health)")
-    return host.filter_items(text, forms)
+    return host.filter_items(text, listing, forms)

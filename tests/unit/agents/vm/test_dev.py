@@ -83,10 +83,17 @@ async def test_a_taken_port_is_said_with_the_flag_to_change_it() -> None:
 def test_filters_speak_consuls_language() -> None:
     """What cannot be read is 500, as in Consul."""
     forms = {"a": {"Service": "x"}, "b": {"Service": "y"}}
-    assert list(filter_items('Service == "x"', forms)) == ["a"]
+    assert list(filter_items('Service == "x"', "services", forms)) == ["a"]
     with pytest.raises(CallError) as caught:
-        filter_items("Service = ", forms)
+        filter_items("Service = ", "services", forms)
     assert caught.value.status == 500
+
+
+def test_a_filter_knows_the_fields_of_its_listing() -> None:
+    """A check's field is none of a service's."""
+    with pytest.raises(CallError, match="Status"):
+        filter_items('Status == "passing"', "services", {})
+    assert filter_items('Status == "passing"', "checks", {}) == {}
 
 
 async def test_the_catalog_is_called_without_a_socket() -> None:

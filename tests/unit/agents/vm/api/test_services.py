@@ -123,7 +123,8 @@ async def test_scripts_over_the_api_can_be_allowed(make_host: MakeHost, client_o
 async def test_filters_are_evaluated_or_refused(make_host: MakeHost, client_of: ClientOf) -> None:
     """Never ignored: an unfiltered list would be taken for a filtered one."""
 
-    def keep(text: str, items: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def keep(text: str, listing: str, items: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        assert listing == "services"
         if text == "bad":
             raise CallError(500, "Failed to create boolean expression evaluator")
         return {key: item for key, item in items.items() if item["Service"] == text}
