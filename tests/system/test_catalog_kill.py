@@ -88,13 +88,14 @@ async def test_every_acknowledged_registration_survives(tmp_path: Path) -> None:
     kept: set[str] = set()
     for round_ in range(ROUNDS + 1):
         async with catalog_process(tmp_path) as (process, url):
-            async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+            operator = {"X-Consul-Token": (tmp_path / "operator.token").read_text().strip()}
+            async with httpx2.AsyncClient(base_url=url, headers=operator, trust_env=False) as client:
                 found = {row["Node"] for row in (await client.get("/v1/catalog/service/web")).json()}
             assert kept <= found, f"round {round_}: lost {sorted(kept - found)[:5]}"
             if round_ == ROUNDS:
                 return
             acknowledged: list[str] = []
-            token = (tmp_path / "operator.token").read_text().strip()
+            token = operator["X-Consul-Token"]
             with trio.fail_after(60):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(write_until_it_dies, url, token, round_, acknowledged)

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+import trio
 
 from catalog.access.acl.settings import EVERYONE
-from catalog.api.gate import OPEN
+from catalog.api.gate import IN_HANDLER, OPEN
 from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.call import Call
 from catalog.api.http.connection import STATE_KEY, Connection
@@ -120,3 +121,56 @@ async def test_a_stranger_may_send_no_more_than_a_join_needs(connection: Connect
         scope = {"type": "http", "method": "POST", "path": "/x", "headers": [], "state": {STATE_KEY: connection}}
         await endpoint(scope, receive, send)
     assert sent[0]["status"] == status
+
+
+class Sink:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, str, str, int]] = []
+
+    def note(self, *, who: str, accessor: str, peer: str, method: str, path: str, status: int) -> None:
+        self.noted.append((who, method, path, status))
+
+
+async def ask_of(endpoint: Endpoint, method: str) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        await trio.lowlevel.checkpoint()
+
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": "/x", "query_string": b"token=s3cret"}
+    await endpoint(scope | {"headers": [], "state": {STATE_KEY: Connection(loopback=True)}}, receive, send)
+
+
+async def test_writes_are_noted_whatever_becomes_of_them(autojump_clock: trio.testing.MockClock) -> None:
+    """Answered, refused, or not waited for; reads, and what the endpoint says is no news, are not."""
+
+    async def answers(_: Call) -> Answer:
+        return json_answer({})
+
+    async def refuses(_: Call) -> Answer:
+        raise BadRequestError("why")
+
+    async def hangs(_: Call) -> Answer:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async with open_api(acl=EVERYONE) as api:
+        api.gate.audit = sink = Sink()
+        methods = {
+            "GET": Method(answers, IN_HANDLER),
+            "PUT": Method(answers, IN_HANDLER),
+            "POST": Method(refuses, IN_HANDLER),
+            "DELETE": Method(hangs, IN_HANDLER),
+            "PATCH": Method(answers, IN_HANDLER, audited=False),
+        }
+        for method in methods:
+            with trio.move_on_after(1):
+                await ask_of(Endpoint(api.gate, methods), method)
+    assert sink.noted == [
+        ("operator", "PUT", "/x", 200),
+        ("operator", "POST", "/x", 400),
+        ("operator", "DELETE", "/x", 499),
+    ]
