@@ -13,7 +13,9 @@ import trio
 from catalog.access.acl.settings import AclSettings
 from catalog.api.acl.start import keep_initial_tokens
 from catalog.audit.log import AuditLog
-from tests.fakes.catalog_site import Site, open_site
+from catalog.authority.authority import revoke_change
+from mesh.model.identity import Kind
+from tests.fakes.catalog_site import Site, open_site, send
 
 FILTERED = "X-Consul-Results-Filtered-By-ACLs"
 READ_WEB = 'service "web" { policy = "read" } node "n1" { policy = "read" }'
@@ -233,3 +235,25 @@ async def test_no_secret_reaches_the_disk(guarded: Site) -> None:
     image = guarded.engine.state.encode()
     assert token["SecretID"].encode() not in image
     assert token["AccessorID"].encode() in image
+
+
+async def test_a_parked_sync_ends_with_its_certificate(guarded: Site) -> None:
+    """Sync waits like a blocking query, and is judged again like one."""
+    leaf = await guarded.leaf(Kind.NODE, "vm1")
+    async with guarded.member(leaf) as client:
+        first = await send(client, "POST", "/v1/linkspan/sync", {"wants": [{"name": "endpoints/web"}]})
+        (held,) = first.json()["changed"]
+        answers: list[httpx2.Response] = []
+
+        async def wait() -> None:
+            wants = [{"name": "endpoints/web", "version": held["version"]}]
+            answers.append(await send(client, "POST", "/v1/linkspan/sync", {"wants": wants, "wait_s": 5}))
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                while not len(guarded.api.parking):  # noqa: ASYNC110 - the catalog is not there to tell tests
+                    await trio.sleep(0.005)
+                await guarded.engine.submit(revoke_change(leaf.serial))
+                await register(guarded, "n1", "web", Port=80, Connect={"Native": True})
+    assert (answers[0].status_code, "revoked" in answers[0].text) == (403, True)

@@ -41,7 +41,8 @@ class Reviewers:
         if not config.host:
             if self._own is None:
                 raise ReviewUnavailableError("this catalog is in no cluster of its own: start it with --kubernetes")
-            return await self._own.reviewer.review(token, self._own.cluster.audience)
+            review = await self._own.reviewer.review(token, self._own.cluster.audience)
+            return review if _is_for(review, self._own.cluster.audience) else UNKNOWN
         if self._waiting >= WAITING:
             raise ReviewUnavailableError(f"{self._waiting} token reviews wait: ask again in a few seconds")
         self._waiting += 1
@@ -52,6 +53,13 @@ class Reviewers:
             raise ReviewUnavailableError(f"the cluster's API server cannot be asked: {type(error).__name__}") from error
         finally:
             self._waiting -= 1
+
+
+def _is_for(review: Mapping[str, Any], audience: str) -> bool:
+    """Whether the cluster says that it looked at the audience: one that knows none would accept a token for anybody."""
+    status = review.get("status")
+    audiences = status.get("audiences") if isinstance(status, Mapping) else None
+    return isinstance(audiences, list) and audience in audiences
 
 
 async def _ask(config: KubernetesConfig, token: str) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 import logging
 
-from catalog.access.callers import Caller
+from catalog.access.acl.live import current
+from catalog.access.callers import Caller, CallerKind
 from catalog.access.rights import Verb
 from catalog.api.api import Api, Paths
 from catalog.api.gate import IN_HANDLER
@@ -45,9 +46,14 @@ class SyncEndpoints:
         if request.lease_node:
             await self._renew(call.caller, request.lease_node)
         try:
-            return json_answer(await self._api.resources.answer(request))
+            response = await self._api.resources.answer(request)
         except SyncRefusedError as error:
             raise BadRequestError(str(error)) from error
+        current(call.authorizer)  # it may have waited long: refused if its certificate or token is gone by now
+        if call.caller.kind is CallerKind.TOKEN:
+            for want in request.wants:
+                self._api.gate.check(call.caller, Verb.SYNC, want.name)
+        return json_answer(response)
 
     async def renew(self, call: Call) -> Answer:
         """Renew a node's lease. True; 404 if the node is not registered."""

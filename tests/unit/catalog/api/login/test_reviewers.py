@@ -10,7 +10,7 @@ from catalog.access.login.service_account import KubernetesConfig
 from catalog.api.login.reviewers import UNKNOWN, Reviewers
 from catalog.api.token_review import KubernetesJoin, ReviewUnavailableError
 
-OK: Mapping[str, Any] = {"status": {"authenticated": True}}
+OK: Mapping[str, Any] = {"status": {"authenticated": True, "audiences": ["linkspan"]}}
 
 
 class FakeReviewer:
@@ -18,10 +18,11 @@ class FakeReviewer:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.answer = OK
 
     async def review(self, token: str, audience: str) -> Mapping[str, Any]:
         self.asked.append((token, audience))
-        return OK
+        return self.answer
 
 
 async def test_without_a_host_the_own_cluster_is_asked() -> None:
@@ -33,6 +34,13 @@ async def test_without_a_host_the_own_cluster_is_asked() -> None:
     for nonsense in ("x", "a.b", "é.é.é", "a.b." + "c" * 20_000):
         assert await reviewers.review(KubernetesConfig(), nonsense) == UNKNOWN
     assert len(reviewer.asked) == 1
+
+
+@pytest.mark.parametrize("status", [{"authenticated": True}, {"authenticated": True, "audiences": ["other"]}, None])
+async def test_a_cluster_that_did_not_look_at_the_audience_proves_nothing(status: Any) -> None:
+    reviewer = FakeReviewer()
+    reviewer.answer = {"status": status}
+    assert await Reviewers(KubernetesJoin(Cluster("pods"), reviewer)).review(KubernetesConfig(), "a.b.c") == UNKNOWN
 
 
 async def test_without_any_cluster_nobody_can_be_asked() -> None:
