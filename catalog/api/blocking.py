@@ -13,9 +13,10 @@ import msgspec
 import trio
 
 from catalog.access.callers import CallerKind
-from catalog.api.http.answer import Answer, Meta, json_answer
+from catalog.api.http.answer import Answer, Meta, json_answer, read_headers
 from catalog.api.http.call import Call
 from catalog.api.http.errors import RefusedError
+from catalog.api.shared import SharedAnswers, key_of
 from catalog.api.views import Views
 from catalog.compile.filter import Filter, FilterError, parse_filter
 from catalog.compile.selectors import Field
@@ -60,6 +61,7 @@ class Parking:
         self._parked: set[trio.CancelScope] = set()
         self.stopped = False
         self.views = Views()
+        self.shared = SharedAnswers()
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -118,6 +120,22 @@ async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = 
     return found
 
 
+def once_for_all(parking: Parking, call: Call, read: Read, subject: Topic) -> Read:
+    """`read`, done once for all callers of the same rights who ask the same of `subject` while nothing changes."""
+
+    def shared(state: State) -> Found:
+        key = key_of(call, subject)
+        kept = parking.shared.get(key, state)
+        if kept is not None:
+            return kept.found
+        found = read(state)
+        if key is not None and not found.partial:
+            parking.shared.keep(key, state, found)
+        return found
+
+    return shared
+
+
 def _look(parking: Parking, call: Call, read: Read) -> Found:
     """What is there now, with the index that the caller may be told."""
     found = read(parking.state)
@@ -135,12 +153,16 @@ async def answer_read(
     streaming: bool = False,
     quiet: bool = False,
     fields: Field | None = None,
+    subject: Topic | None = None,
 ) -> Answer:
     """The answer to a read: blocking, filtered, with the headers that say what it rests on.
 
-    `fields` are those that `?filter=` may ask about (`catalog.compile.selectors`).
+    `fields` are those that `?filter=` may ask about (`catalog.compile.selectors`). `subject` says what is read, if that
+    rests on nothing but the state, the query and the caller's rights: such an answer is made once for all who ask it.
     """
     keep = filter_of(call, fields)
+    if subject is not None:
+        read = once_for_all(parking, call, read, subject)
     found = await settle(parking, call, read, streaming=streaming, quiet=quiet)
     streamed = streaming and call.query.index > 0
     filtered = found.hidden and call.caller.kind is not CallerKind.ANONYMOUS  # Consul tells only those with a token
@@ -148,12 +170,22 @@ async def answer_read(
     if found.missing:
         missing = json_answer(None, meta)
         return Answer(404, found.missing.encode(), b"text/plain; charset=utf-8", missing.headers)
-    value = found.value
+    kept = None if subject is None else parking.shared.get(key_of(call, subject), parking.state)
+    if kept is not None and kept.body is not None:
+        return Answer(200, kept.body, headers=read_headers(meta))
+    answer = json_answer(_shown(call, found.value, keep), meta, pretty=call.query.pretty)
+    if kept is not None:
+        parking.shared.keep_body(kept, answer.body)
+    return answer
+
+
+def _shown(call: Call, value: Any, keep: Filter) -> Any:
+    """What of a value the query asks for."""
     if call.query.peer:  # nobody peers with this catalog, so it holds nothing of anybody's
-        value = {} if isinstance(value, dict) else []
+        return {} if isinstance(value, dict) else []
     if isinstance(value, list) and keep.text:
-        value = keep_items(keep, value)
-    return json_answer(value, meta, pretty=call.query.pretty)
+        return keep_items(keep, value)
+    return value
 
 
 def filter_of(call: Call, fields: Field | None = None) -> Filter:

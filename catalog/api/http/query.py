@@ -44,6 +44,10 @@ class Query(msgspec.Struct, frozen=True):
         return name in self.values and self.first(name).lower() not in {"false", "0"}
 
 
+_PLAIN = Query({})
+"""What no query string says."""
+
+
 def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False, peers_listed: bool = False) -> Query:
     """The query string of a request to a catalog of `datacenter`.
 
@@ -54,6 +58,8 @@ def parse_query(raw: bytes, *, datacenter: str, tenants_ignored: bool = False, p
         BadRequestError: a parameter cannot be read, or two contradict.
         RefusedError: another datacenter is asked for (Consul answers 500).
     """
+    if not raw:
+        return _PLAIN
     values = _values(raw)
     check_datacenter(_first(values, "datacenter") or _first(values, "dc"), datacenter)
     if not tenants_ignored:
@@ -94,8 +100,6 @@ def check_datacenter(asked: str, own: str) -> None:
 
 
 def _values(raw: bytes) -> Mapping[str, tuple[str, ...]]:
-    if not raw:
-        return {}
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError as error:  # also UnicodeDecodeError

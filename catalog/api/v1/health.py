@@ -80,7 +80,8 @@ class HealthEndpoints:
         # Consul streams these (no jitter), but sorts by distance and merges only without the stream.
         quiet = is_merged(call.query)
         streaming = not (call.query.near or quiet)
-        return await answer_read(self._api.parking, call, read, streaming=streaming, quiet=quiet, fields=HEALTH)
+        parking = self._api.parking
+        return await answer_read(parking, call, read, streaming=streaming, quiet=quiet, fields=HEALTH, subject=topic)
 
     def _shown(self, state: State, call: Call, instances: Iterable[ServiceInstance]) -> list[Json]:
         passing = call.query.flag("passing")
