@@ -57,16 +57,24 @@ class Sight:
         """Whether it sees who may call that service."""
         return self._sees(Resource.INTENTION, destination)
 
-    def found(self, value: object, *topics: Topic, hidden: bool = False) -> Found:
-        """What was found under this sight; `hidden` if something was left out that this did not see."""
+    def found(self, value: object, *topics: Topic, hidden: bool = False, whole: bool | None = None) -> Found:
+        """What was found under this sight; `hidden` if something was left out that this did not see.
+
+        `whole`: whether nothing could be left out, for what is neither a node nor a service.
+        """
         hidden = hidden or self.hid
-        if self.whole and not hidden:
+        if (self.whole if whole is None else whole) and not hidden:
             return Found(value, topics)
         return Found(value, (*topics, *topics_of(self._call.authorizer)), partial=True, hidden=hidden)
 
     def unseen(self, topic: Topic, value: object) -> Found:
         """What there is to be told about a name that it does not see: the same as if there were none (`topic` has no rows)."""
         return Found(value, (topic, *topics_of(self._call.authorizer)), partial=True, hidden=True)
+
+    @property
+    def all_intentions(self) -> bool:
+        """Whether it sees every intention there is or will be."""
+        return self._rights.allows_all(Resource.INTENTION, "", READ)
 
     def _sees(self, resource: Resource, name: str) -> bool:
         key = resource, name

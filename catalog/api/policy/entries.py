@@ -88,7 +88,8 @@ class EntryEndpoints:
             sight, entries = Sight(call), state.configs(kind)
             rows = [_shown(entry, call) for entry in entries if _may_read(call, kind, entry.name)]
             # Of all kinds: it sleeps through changes of others, and answers their index when its time is up (measured).
-            return sight.found(rows, ("config",), hidden=len(rows) < len(entries))
+            whole = sight.whole if kind in _READ_BY_SERVICE else sight.all_intentions and _may_read(call, kind, "")
+            return sight.found(rows, ("config",), hidden=len(rows) < len(entries), whole=whole)
 
         return await answer_read(self._api.parking, call, read, quiet=True, fields=fields_of(kind))
 

@@ -54,7 +54,8 @@ class IntentionEndpoints:
         def read(state: State) -> Found:
             rows = list_intentions(state, self._api.entries)
             shown = [row.to_json() for row in rows if may_read(call, row.source.name, row.destination)]
-            return Sight(call).found(shown, ("config", KIND), hidden=len(shown) < len(rows))
+            sight = Sight(call)
+            return sight.found(shown, ("config", KIND), hidden=len(shown) < len(rows), whole=sight.all_intentions)
 
         return await answer_read(self._api.parking, call, read, fields=INTENTION)
 

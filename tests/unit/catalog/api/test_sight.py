@@ -62,4 +62,8 @@ def test_a_name_that_is_not_seen_is_as_if_it_were_not_there() -> None:
 def test_intentions_have_rules_of_their_own() -> None:
     seen = sight(f'{ALL} service "db" {{policy="read" intentions="deny"}}')
     assert seen.intention("web")
+    assert seen.whole
+    assert not seen.all_intentions
+    assert seen.found([], ("x",), whole=seen.all_intentions).partial
+    assert sight(ALL).all_intentions
     assert not seen.intention("db")
