@@ -22,6 +22,7 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, RefusedError
 from catalog.state.changes import Batch, DeleteRecord, PutRecord
+from catalog.state.limits import MAX_BATCH
 from catalog.state.state import State
 from mesh.decide.regex import RegexError, compile_regex
 
@@ -73,7 +74,9 @@ class EventEndpoints:
             raise BadRequestError("Cannot provide tag filter without service filter")
         event = Event(str(uuid.uuid4()), name, call.body, **filters)
         kept = sorted(self._api.parking.state.records(TABLE), key=lambda record: record.create_index)
-        surplus = [DeleteRecord(TABLE, record.key) for record in kept[: max(0, len(kept) - KEPT + 1)]]
+        # Those who fire at the same time see the same surplus; what they leave, the next ones take, so much at a time.
+        over = min(max(0, len(kept) - KEPT + 1), MAX_BATCH - 1)
+        surplus = [DeleteRecord(TABLE, record.key) for record in kept[:over]]
         put = PutRecord(TABLE, event.id, msgspec.json.encode(event))
         await self._api.submit(Batch((*surplus, put)) if surplus else put)
         return json_answer(_shown(event, 0), pretty=call.query.pretty)

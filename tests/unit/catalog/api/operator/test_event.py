@@ -90,6 +90,18 @@ async def test_the_newest_are_kept() -> None:
         assert (len(found), found[0], found[-1]) == (KEPT, "e5", f"e{KEPT + 4}")
 
 
+async def test_a_storm_leaves_no_more_than_is_kept() -> None:
+    """Those who fire at the same time all see the same surplus; whatever they leave, the next ones remove."""
+    async with open_api() as api:
+        events = EventEndpoints(api)
+        async with trio.open_nursery() as nursery:
+            for number in range(KEPT * 3):
+                nursery.start_soon(events.fire, make_call("PUT", name=f"storm{number}"))
+        for number in range(6):
+            await events.fire(make_call("PUT", name=f"after{number}"))
+        assert len(await names(events)) == KEPT
+
+
 @pytest.mark.parametrize(
     ("query", "body", "error"),
     [
