@@ -16,7 +16,7 @@ from catalog.api.http.answer import JSON, Answer, Meta, json_answer
 from catalog.api.http.body import decode
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
-from catalog.api.http.errors import BadRequestError, NotFoundError, RefusedError
+from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, RefusedError
 from catalog.api.query.made import make_runner
 from catalog.api.query.runner import Ask
 from catalog.api.query.store import TABLE, TOPIC, QueryStore, Stored, put_change
@@ -169,6 +169,7 @@ class QueryEndpoints:
         if before is not None:
             _require_write(call, before.query)
         if before is not None and query.token == HIDDEN:
+            _check_borrowed(call, query, before)
             accessor = before.kept.token_accessor  # what was read is written back
         else:
             accessor = accessor_of(self._api.gate, query.token)
@@ -200,6 +201,21 @@ def _shown(stored: Stored) -> Json:
 def _require_write(call: Call, query: Query) -> None:
     """query:write on the name; for one without, on the empty name, which a rule for every prefix allows."""
     call.require(Resource.QUERY, query.name, Access.WRITE)
+
+
+def _check_borrowed(call: Call, query: Query, before: Stored) -> None:
+    """Let nobody turn a token that he does not hold to another purpose: what a query finds is found with its rights.
+
+    Raises:
+        PermissionDeniedError: it would find something else, and the caller does not manage tokens.
+    """
+    if not before.kept.token_accessor or call.authorizer.allows(Resource.ACL, "", Access.WRITE):
+        return
+    asked = (query.name, query.template, query.service)
+    if asked != (before.query.name, before.query.template, before.query.service):
+        raise PermissionDeniedError(
+            "Permission denied: this query runs with a token that is not shown: give one of your own to change what it finds"
+        )
 
 
 def _require_read(call: Call, query: Query) -> None:

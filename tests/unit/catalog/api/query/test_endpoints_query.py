@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from catalog.access.authorizer import Access, Resource
 from catalog.access.callers import ANONYMOUS
 from catalog.api.http.call import Call
 from catalog.api.http.errors import BadRequestError, PermissionDeniedError, RefusedError
@@ -35,6 +36,39 @@ async def test_a_hidden_token_stays_as_it_was() -> None:
         record = api.parking.state.record("query", "id-1")
         assert record is not None
         assert b"accessor-" not in record.value
+
+
+class WritesQueries:
+    """May write every query, and nothing else."""
+
+    accessor = "writer"
+
+    def allows(self, resource: Resource, name: str, access: Access) -> bool:
+        return (resource, access) == (Resource.QUERY, Access.WRITE) and bool(name)
+
+    def allows_all(self, resource: Resource, prefix: str, access: Access) -> bool:
+        return False
+
+
+async def test_a_hidden_token_is_lent_to_no_other_purpose() -> None:
+    """Who writes queries but holds no token of that might does not see with its rights what the query was not made for."""
+    kept = Kept(Query("id-1", "q", service=QueryService("web")), "accessor")
+    async with open_api() as api:
+        await api.submit(put_change(kept))
+        endpoints = QueryEndpoints(api)
+        for body in ({"Service": {"Service": "secret"}}, {"Name": "r"}, {"Template": {"Type": "name_prefix_match"}}):
+            call = msgspec.structs.replace(
+                on("PUT", {**BODY, **body, "Token": HIDDEN}, "id-1"), authorizer=WritesQueries()
+            )
+            with pytest.raises(PermissionDeniedError, match="not shown"):
+                await endpoints.update(call)
+        call = on("PUT", {**BODY, "DNS": {"TTL": "9s"}, "Token": HIDDEN}, "id-1")
+        await endpoints.update(msgspec.structs.replace(call, authorizer=WritesQueries()))
+        record = api.parking.state.record("query", "id-1")
+        assert record is not None
+        after = read_kept(record.value)
+        assert after is not None
+        assert (after.token_accessor, after.query.service.service, after.query.dns.ttl) == ("accessor", "web", "9s")
 
 
 async def test_an_unknown_query_is_not_replaced() -> None:
