@@ -64,8 +64,10 @@ class SnapshotEndpoints:
                         f"the snapshot is of the mesh {described.linkspan.trust_domain[:80]!r}, this catalog is of "
                         f"{own.trust_domain!r}: restore it where its authority's key is"
                     )
-                await self._api.restore(image, frozenset({(OPERATOR_TABLE, OPERATOR_KEY)}))
-                use_kept_configuration(self._api)
+                # It happens also if the caller hangs up meanwhile; then what follows from it must happen, too.
+                with trio.CancelScope(shield=True):
+                    await self._api.restore(image, frozenset({(OPERATOR_TABLE, OPERATOR_KEY)}))
+                    use_kept_configuration(self._api)
         except (ArchiveError, UnreadableStateError) as error:
             raise BadRequestError(f"failed to restore the snapshot: {error}") from error
         return Answer(200, b"")

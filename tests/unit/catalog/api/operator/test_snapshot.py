@@ -93,3 +93,19 @@ def test_the_description_is_json() -> None:
         "TrustDomain": "t",
         "Version": "",
     }
+
+
+async def test_a_restore_whose_caller_hangs_up_is_whole() -> None:
+    """The state is replaced all the same, and so is what the authority takes from it."""
+    async with open_api() as api:
+        snapshots, authority = SnapshotEndpoints(api), AuthorityEndpoints(api)
+        await authority.write(make_call("PUT", body={"Config": {"LeafCertTTL": "2h"}}))
+        saved = await snapshots.save(make_call())
+        await authority.write(make_call("PUT", body={"Config": {"LeafCertTTL": "3h"}}))
+        before = api.parking.state.index
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(snapshots.restore, make_call("PUT", body=saved.body))
+            await trio.testing.wait_all_tasks_blocked()  # it unpacks, in a thread
+            nursery.cancel_scope.cancel()
+        assert api.parking.state.index > before
+        assert api.authority.leaf_ttl_s == 7200
