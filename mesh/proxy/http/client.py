@@ -13,7 +13,6 @@ from typing import Protocol
 from mesh.proxy.http.form import AnswerForm
 from mesh.proxy.http.socket_out import SocketOut
 from mesh.proxy.settings import Timeouts
-from mesh.transport.relay import shut_write
 from mesh.transport.ring import READ, WRITE, Ring
 from mesh.wire.fields import HeadError
 from mesh.wire.head import CHUNKED, UNTIL_CLOSE
@@ -23,6 +22,7 @@ from mesh.wire.http1.write import STATUS_LINES, plain_answer
 
 _READ_BYTES = 64 * 1024
 _LINGER_S = 1.0
+"""How long a client that has been sent everything may take to say that it sends no more."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -100,6 +100,7 @@ class ClientConnection:
         "_reader",
         "_ring",
         "_sock",
+        "_untaken_bytes",
         "exchange",
         "has_answer_head",
         "identity",
@@ -246,8 +247,8 @@ class ClientConnection:
     def on_ready(self, mask: int) -> None:
         if mask & WRITE:
             self._out.flush()
-            if self.state is State.LINGER and self._out.is_empty:
-                shut_write(self._sock)
+            if self.state is State.LINGER and not self._out.is_ended:
+                self._linger_on(self._ring.now_s)
         if mask & ~WRITE and self.state is not State.CLOSED:
             self._read()
 
@@ -265,20 +266,34 @@ class ClientConnection:
                 self._keeper.on_malformed(self, HeadError(408, "the request's head took too long"))
                 self._out.write(plain_answer(408, "the request's head took too long", close=True))
                 self._out.flush()
-            self.close()
+            if self.state is State.REQUEST:
+                self._leave()
+            elif self.state is State.LINGER and self._is_still_reading():
+                self._linger_on(now_s)
+            else:
+                self.close()
 
     def drain(self) -> None:
         """Close when nothing is under way; else after the running answer."""
         if self.state is State.REQUEST and self._reader.is_idle:
-            self.close()
+            self._leave()
         else:
             self._keep_alive = False
+
+    def _leave(self) -> None:
+        """Close between two requests; an answer that the client has not taken yet is waited for."""
+        if self._out.is_empty:
+            self.close()
+        else:
+            self._linger()
 
     def _read(self) -> None:
         try:
             size = self._sock.recv_into(self._ring.view, _READ_BYTES)
         except _NOT_NOW:
             return
+        except ssl.SSLZeroReturnError:
+            size = 0  # how TLS says the end when our own side has ended before
         except OSError as error:
             self._lose(f"the client's connection broke: {error.strerror or error}")
             return
@@ -385,9 +400,13 @@ class ClientConnection:
             self.exchange.on_body_end([])
         elif self.exchange is not None:
             self._lose("the client closed the connection")
-        else:
-            self._out.flush()
+        elif self._out.is_empty:
             self.close()
+        else:
+            # It sends no more, and has not read everything yet.
+            self._has_request_end = True
+            self._linger()
+            self._out.read_on(on=False)
 
     def _on_malformed(self, error: HeadError) -> None:
         self._keeper.on_malformed(self, error)
@@ -400,17 +419,31 @@ class ClientConnection:
         self._linger()
 
     def _linger(self) -> None:
-        """Close after the client has had time to read the answer: it may still be sending."""
+        """Close after the client has had time to read the answer: it may still be sending.
+
+        What waits for it has the time of a drain from each moment at which some of it was taken; only then the short wait begins.
+        """
         self.exchange = None
         self.state = State.LINGER
-        self._deadline_s = self._ring.now_s + _LINGER_S
-        self._out.flush()
+        self._out.read_on(on=True)
+        self._out.end(self._on_written)
         if self.state is State.LINGER:
-            self._out.read_on(on=True)
-            if self._has_request_end and self._out.is_empty and not self._reader.has_more:
-                self.close()
-            elif self._out.is_empty:
-                shut_write(self._sock)
+            self._linger_on(self._ring.time_s())
+
+    def _on_written(self) -> None:
+        """Everything went out, and the client was told that no more comes."""
+        if self._has_request_end and not self._reader.has_more:
+            self.close()
+        else:
+            self._linger_on(self._ring.time_s())
+
+    def _linger_on(self, now_s: float) -> None:
+        self._untaken_bytes = self._out.untaken_bytes
+        self._deadline_s = now_s + (_LINGER_S if self._out.is_ended else self._keeper.timeouts.drain_s)
+
+    def _is_still_reading(self) -> bool:
+        """Whether the client has taken some of what the kernel holds for it, which a close could destroy while it is still sending."""
+        return self._out.untaken_bytes < self._untaken_bytes
 
     def _on_room(self) -> None:
         if self.exchange is not None:

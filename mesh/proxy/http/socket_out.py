@@ -1,9 +1,16 @@
-"""Writing to a socket on the ring: pieces collected in a turn leave together, what does not fit waits for room."""
+"""Writing to a socket on the ring: pieces collected in a turn leave together, what does not fit waits for room.
 
+It must never end a connection before what waits for it is written.
+"""
+
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 from collections.abc import Callable
 
+from mesh.transport.relay import shut_write
 from mesh.transport.ring import READ, WRITE, Ring
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -24,9 +31,11 @@ class SocketOut:
         "_parts_bytes",
         "_ring",
         "_sock",
+        "_then",
         "_unsent",
         "_was_full",
         "is_closed",
+        "is_ended",
     )
 
     def __init__(
@@ -43,7 +52,10 @@ class SocketOut:
         self._mask = READ
         self._is_dirty = False
         self._was_full = False
+        self._then: Callable[[], None] | None = None
         self.is_closed = False
+        self.is_ended = False
+        """Whether the peer was told that no more comes."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes for the end of the turn."""
@@ -126,6 +138,28 @@ class SocketOut:
         if self._was_full:
             self._was_full = False
             self._on_room()
+        if self._then is not None and self.is_empty and not self.is_closed:
+            self._end()
+
+    def end(self, then: Callable[[], None]) -> None:
+        """Tell the peer that no more comes, once everything is written; `then` is called after that, perhaps at once."""
+        self.flush()
+        self._then = then
+        if self.is_empty and not self.is_closed:
+            self._end()
+
+    @property
+    def untaken_bytes(self) -> int:
+        """What was written and the peer has not acknowledged yet, as the kernel counts it (tcp(7), SIOCOUTQ)."""
+        return int.from_bytes(fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    def _end(self) -> None:
+        then, self._then = self._then, None
+        if not self.is_ended:
+            self.is_ended = True
+            shut_write(self._sock)
+        if then is not None:
+            then()
 
     def _watch(self, mask: int) -> None:
         if mask != self._mask and not self.is_closed:
@@ -135,5 +169,6 @@ class SocketOut:
     def close(self) -> None:
         """Forget everything; the socket is the owner's to close."""
         self.is_closed = True
+        self._then = None
         self._parts = []
         self._unsent = memoryview(b"")

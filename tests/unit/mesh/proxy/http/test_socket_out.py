@@ -35,9 +35,12 @@ class Scene:
         while True:
             await wait_all_tasks_blocked()
             try:
-                data += self.far.recv(1 << 20)
+                piece = self.far.recv(1 << 20)
             except BlockingIOError:
                 return bytes(data)
+            if not piece:
+                return bytes(data)
+            data += piece
 
     def close(self) -> None:
         self.out.close()
@@ -74,6 +77,22 @@ async def test_a_full_socket_has_no_room_until_it_drained(scene: Scene) -> None:
     assert scene.out.has_room
     scene.out.write(b"x" * (HIGH_BYTES - 1))
     assert scene.out.has_room
+    scene.close()
+
+
+async def test_the_end_comes_after_what_waits(scene: Scene) -> None:
+    """Whoever ends it is told once everything is written and the peer has the end."""
+    told: list[int] = []
+    pieces = [bytes([number]) * 65536 for number in range(20)]
+    for piece in pieces:
+        scene.out.write(piece)
+    scene.out.end(lambda: told.append(1))
+    assert told == []
+    assert scene.out.untaken_bytes > 0
+    assert await scene.read_all() == b"".join(pieces)
+    assert told == [1]
+    assert scene.out.is_ended
+    assert scene.far.recv(1) == b""
     scene.close()
 
 
