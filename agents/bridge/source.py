@@ -74,6 +74,7 @@ class Source:
         self._side = side
         self._identity = mark.origin
         self._verified = False
+        self._troubled = False
         self.heard = False
         self._verifying = trio.Lock()
         self._mark = mark
@@ -104,8 +105,9 @@ class Source:
 
     def doubt(self, reason: str) -> None:
         """Something makes what the source does not show unbelievable for a while."""
-        if self._verified or reason != self.trust.reason:
-            _log.warning("%s: %s; nothing is removed for %g s after this", self._side.name, reason, self._wanted.hold_s)
+        if not self._troubled:
+            self._troubled = True
+            _log.warning("%s; nothing is removed until %g s after this has ended", reason, self._wanted.hold_s)
         self.trust = Trust(trio.current_time(), reason)
         self._verified = False
         self.used_up()
@@ -127,6 +129,9 @@ class Source:
                     f"source was replaced on purpose, run under another --name and remove what carries the old one"
                 )
             self._verified = True
+            if self._troubled:
+                self._troubled = False
+                _log.info("%s: it answers", self._side.name)
 
     async def read_all(self) -> None:
         """One reading of everything, nothing parked.
@@ -163,7 +168,7 @@ class Source:
                 reading = await self._side.read(path, index=index)
                 index, back = next_index(index, reading.index)
                 if back:
-                    self.doubt(f"{path}: its index went back")
+                    self.doubt(f"{self._side.name}: {path}: its index went back")
                 await self.verify()
                 use(reading)
                 backoff.reset()
@@ -307,7 +312,7 @@ class Source:
                     pairs = self._mirrored_intentions(await self._read_whole(INTENTIONS_PATH))
                 await self.verify(anew=True)
         except trio.TooSlowError:
-            self.doubt("it was too slow to confirm what is missing")
+            self.doubt(f"{self._side.name}: it was too slow to confirm what is missing")
             return
         except SideError as error:
             self.doubt(str(error))
