@@ -101,7 +101,6 @@ def may(caller: Caller, verb: Verb, what: str = "") -> Verdict:
 _SYNCED: Mapping[str, Resource] = {
     "chain": Resource.SERVICE,
     "endpoints": Resource.SERVICE,
-    "exports": Resource.SERVICE,
     "intentions": Resource.INTENTION,
 }
 
@@ -129,7 +128,8 @@ _OWN = frozenset({Resource.AGENT, Resource.NODE, Resource.SESSION})
 class _Member:
     """The rights of a certificate: reads what describes the mesh, as the table above says; a node writes what is its own.
 
-    Its own are its agent, itself, sessions on it, and the services of its grant; no key, token, event or query.
+    Its own are its agent, itself and sessions on it; no key, token, event or query. Nor a service: what it may register
+    depends on where and as what (`catalog.access.registration`), and a service's entries count in the whole mesh.
     """
 
     accessor = ""
@@ -141,12 +141,7 @@ class _Member:
     def allows(self, resource: Resource, name: str, access: Access) -> bool:
         if access is not Access.WRITE and resource in _PUBLIC:
             return True
-        if not self._is_node or not name:
-            return False
-        if resource in _OWN:
-            return name == self._caller.name
-        grant = self._caller.grant
-        return resource is Resource.SERVICE and (grant.any_service or grant.allows_service(name))
+        return self._is_node and bool(name) and resource in _OWN and name == self._caller.name
 
     def allows_all(self, resource: Resource, prefix: str, access: Access) -> bool:  # noqa: ARG002 - all names alike
         return resource in _PUBLIC and access is not Access.WRITE

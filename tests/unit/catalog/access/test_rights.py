@@ -90,7 +90,7 @@ def test_every_kind_has_a_line() -> None:
 
 
 def test_a_nodes_certificate_in_the_words_of_rules() -> None:
-    """It reads what describes the mesh, writes itself and what it was granted; no key, token, event or query."""
+    """It reads what describes the mesh and writes itself: no service (that is registered, by its grant), key, token, event or query."""
     node = authorizer_of(Caller(CallerKind.NODE, "n1", Grant(("web",))))
     for resource in (Resource.NODE, Resource.SERVICE, Resource.INTENTION, Resource.MESH):
         assert node.allows(resource, "any", Access.READ)
@@ -101,7 +101,7 @@ def test_a_nodes_certificate_in_the_words_of_rules() -> None:
         (Resource.NODE, "n2", False),
         (Resource.SESSION, "n1", True),
         (Resource.AGENT, "n2", False),
-        (Resource.SERVICE, "web", True),
+        (Resource.SERVICE, "web", False),
         (Resource.SERVICE, "db", False),
         (Resource.INTENTION, "web", False),
         (Resource.KEY, "n1", False),
