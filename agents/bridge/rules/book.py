@@ -63,7 +63,7 @@ class Book:
 
     def note(self, service: str, found: Iterable[Sighting]) -> frozenset[str]:
         """A reading: what it shows holds from now on, what it lacks is missing. The mirrored nodes that changed."""
-        before, seen = self._views.get(service, View()), self._seen(found)
+        before, seen = self._views.get(service, View()), self._seen(service, found)
         lacking = frozenset(before.rows.keys() - seen.keys())
         return self._put(service, View({**{key: before.rows[key] for key in lacking}, **seen}, lacking, self.readings))
 
@@ -75,26 +75,30 @@ class Book:
         if self._views.get(service, View()).reading > since:
             return frozenset()
         self._confirmed.add(service)
-        seen = self._seen(found)
+        seen = self._seen(service, found)
         return self._put(service, View(seen, frozenset(), self.readings))
 
     def doubt(self) -> None:
         """Whatever was confirmed has to be confirmed again."""
         self._confirmed.clear()
 
-    def _seen(self, found: Iterable[Sighting]) -> dict[Key, tuple[int, Sighting]]:
+    def _seen(self, service: str, found: Iterable[Sighting]) -> dict[Key, tuple[int, Sighting]]:
+        """The mirrored rows of a reading. One that did not change keeps the number of the reading that changed it."""
         self.readings += 1
+        before = self._views.get(service, View()).rows
         made = (mirrored(one, self._mark, connect=self._connect) for one in found)
-        return {one.key: (self.readings, one) for one in made if one is not None}
+        rows = ((before.get(one.key), one) for one in made if one is not None)
+        return {one.key: old if old is not None and old[1] == one else (self.readings, one) for old, one in rows}
 
     def _put(self, service: str, view: View) -> frozenset[str]:
         before = self._views.get(service, View())
         self._views[service] = view
-        nodes = {node for node, _ in before.rows} | {node for node, _ in view.rows}
-        present = {node for node, _ in view.rows}
-        for node in nodes:
+        keys = before.rows.keys() | view.rows.keys()
+        changed = {key[0] for key in keys if before.rows.get(key) != view.rows.get(key)}
+        present = {node for node, _ in view.rows} if changed else set()
+        for node in changed:
             self._index(node, service, node in present)
-        return frozenset(nodes)
+        return frozenset(changed)
 
     def _index(self, node: str, service: str, present: bool) -> None:
         services = self._by_node.setdefault(node, set())

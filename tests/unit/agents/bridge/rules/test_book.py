@@ -65,3 +65,17 @@ def test_marked_rows_never_enter() -> None:
     assert book.desired() == {}
     assert book.knows("web")
     assert not book.knows("api")
+
+
+def test_only_what_changed_is_told() -> None:
+    """A reading of a large service names the nodes that differ, and an unchanged row does not hide a newer one."""
+    book = Book(MARK, connect=False)
+    rows = [seen(f"n{number}", "web", f"web-{number}") for number in range(50)]
+    book.note("web", rows)
+    assert book.note("web", rows) == frozenset()
+    rows[7] = seen("n7", "web", "web-7", "critical")
+    assert book.note("web", rows) == {mirrored_node("n7", MARK)}
+    book.note("api", [seen("n7", "api")])
+    book.note("web", [*rows[:7], seen("n7", "web", "web-7", "warning"), *rows[8:]])
+    book.note("api", [seen("n7", "api")])
+    assert book.desired([mirrored_node("n7", MARK)])[mirrored_node("n7", MARK)].node.checks[0].status == "warning"
