@@ -119,6 +119,7 @@ class Link:
         "_unsent",
         "elephants",
         "gathered",
+        "goodbye",
         "is_closed",
         "is_dirty",
         "last_s",
@@ -143,6 +144,8 @@ class Link:
         self.is_closed = False
         self.gathered: list[Callable[[], None]] = []
         """What owners want to do once everything that came is told, before the bytes are gone."""
+        self.goodbye: int | None = None
+        """The code of the peer's GOAWAY."""
         self.elephants = 0
         """Streams on it that move megabytes, as their owners say."""
         self.last_s = ring.time_s()
@@ -311,6 +314,7 @@ class Link:
         elif isinstance(event, WasReset):
             self._reset_owner(event.stream, event.code)
         elif isinstance(event, GoneAway):
+            self.goodbye = event.code
             self._keeper.on_leaving(self)
         else:
             _log.warning("a trunk was closed: %s", event.error)

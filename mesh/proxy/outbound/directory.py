@@ -91,7 +91,7 @@ class Directory:
         key = (target.service, target.datacenter, subset, endpoint_key(candidate.endpoint))
         peer = self._peers.get(key)
         if peer is None:
-            peer = self._peers[key] = Peer(self.dialler, candidate, target, self._metrics)
+            peer = self._peers[key] = Peer(self.dialler, candidate, target, self._metrics, self.leave_alone)
         aim.peers[candidate] = peer
         return peer
 
@@ -102,6 +102,12 @@ class Directory:
             self._metrics.ejections.child(service).value += 1
             for aim in self.aims.values():
                 aim.pool.changed()
+
+    def leave_alone(self, candidate: Candidate, until_s: float) -> None:
+        """An instance is full: use others until then, as long as there are any. It is no fault, and counts as none."""
+        candidate.ejected_until_s = max(candidate.ejected_until_s, until_s)
+        for aim in self.aims.values():
+            aim.pool.changed()
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Decide from `snapshot` from now on."""

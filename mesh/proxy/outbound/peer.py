@@ -5,9 +5,12 @@ New streams go to the trunk with the fewest; a trunk on which a stream moves meg
 """
 
 import logging
+import random
 import ssl
 from collections import deque
+from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from mesh.decide.balance import Candidate
@@ -24,6 +27,11 @@ from mesh.wire.trunk_frames import ALPN, Code
 _MOST_LINKS = 4
 _ACROSS_NETWORKS = 2
 _IDLE_S = 300.0
+_FULL_S = (2.0, 6.0)
+"""For how long an instance that turned a trunk away is taken for full; drawn, so that its callers do not come back together."""
+
+OnFull = Callable[[Candidate, float], None]
+"""Told of an instance that takes no further trunk of ours, and until when it is left alone on the ring's clock."""
 
 _log = logging.getLogger("linkspan.proxy")
 
@@ -51,8 +59,11 @@ class PeerUser(Protocol):
 class Peer:
     """One endpoint under one target."""
 
-    def __init__(self, dialler: Dialler, candidate: Candidate, target: Target, metrics: Metrics) -> None:
+    def __init__(
+        self, dialler: Dialler, candidate: Candidate, target: Target, metrics: Metrics, on_full: OnFull
+    ) -> None:
         self._dialler = dialler
+        self._on_full = on_full
         self.candidate = candidate
         self._target = target
         self._links: list[Link] = []
@@ -62,6 +73,7 @@ class Peer:
         self._dialling = 0
         self._foreign: OriginPool | None = None
         self._is_gone = False
+        self._full_until_s = -inf
         self._wanted_links = 1 if dialler.is_local(candidate.endpoint) else _ACROSS_NETWORKS
         self._trunks = metrics.trunks_open.child("outbound")
         self._total = metrics.connections.child("outbound")
@@ -72,6 +84,11 @@ class Peer:
         """Whether nothing of it is left."""
         return not (self._links or self._leaving or self._waiting or self._dialling)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the instance has just turned a trunk of ours away, so that none is dialled for a moment."""
+        return self._full_until_s > self._dialler.parts.ring.now_s
+
     def acquire(self, user: PeerUser) -> None:
         """Get `user` to the endpoint, at once when a trunk stands."""
         links = self._links
@@ -79,7 +96,7 @@ class Peer:
             link = links[0] if len(links) == 1 else min(links, key=_load)
             trunk = link.trunk
             if not link.elephants and not trunk.is_leaving and len(trunk.streams) < trunk.limits.max_streams:
-                if len(links) < self._wanted_links and not self._dialling:
+                if len(links) < self._wanted_links and not self._dialling and not self.is_full:
                     self._start()
                 user.on_link(link)
                 return
@@ -88,6 +105,12 @@ class Peer:
                 return
         elif self._foreign is not None and user.is_http:
             user.on_foreign(self._foreign)
+            return
+        if self.is_full and not self._dialling:
+            if links and not all(one.trunk.is_full for one in links):
+                user.on_link(link)
+            else:
+                user.on_unreachable("the instance takes no further connection of ours now")
             return
         if len(self._waiting) >= self._dialler.parts.limits.pending:
             user.on_unreachable("too many wait for this instance already")
@@ -244,12 +267,24 @@ class Peer:
 
     def on_leaving(self, link: Link) -> None:
         """The peer takes no more streams on it."""
+        if link.goodbye == Code.REFUSED:
+            self._note_full()
         if link in self._links:
             self._links.remove(link)
             self._stale.discard(link)
             self._leaving.add(link)
         if not link.trunk.streams:
             link.close_after_flush("the peer left")
+
+    def _note_full(self) -> None:
+        """Leave the instance alone for a moment, and tell who picks instances."""
+        now_s = self._dialler.parts.ring.now_s
+        self._full_until_s = now_s + random.uniform(*_FULL_S)  # noqa: S311 - spreads load, keeps no secret
+        _log.warning(
+            "%r takes no further trunk of ours; left alone for %.1f s", self.candidate, self._full_until_s - now_s
+        )
+        if all(link.goodbye == Code.REFUSED for link in self._links):
+            self._on_full(self.candidate, self._full_until_s)
 
     def on_idle(self, link: Link) -> None:
         """Its last stream ended."""

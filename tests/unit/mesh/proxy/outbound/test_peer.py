@@ -119,6 +119,29 @@ async def test_a_peer_that_says_goodbye_gets_no_new_streams() -> None:
         assert not second.link.is_closed
 
 
+async def test_an_instance_that_is_full_is_left_alone_for_a_moment() -> None:
+    """After GOAWAY REFUSED it is not dialled, and others are picked, for some seconds; then it is tried again."""
+    async with instances(hang, hang) as (one, other), open_outbound(caller(one.port, other.port)) as (outbound, _):
+        peer = peer_of(outbound)
+        first = await get(peer)
+        full = one if peer.candidate.endpoint.port == one.port else other
+        await seated(full)
+        full.links[0].leave(Code.REFUSED, "full")
+        while first.link is None or not first.link.is_closed:
+            await trio.lowlevel.checkpoint()
+        assert peer.is_full
+        assert "no further connection" in (await get(peer)).reason
+        assert len(full.links) == 1
+        picked = {
+            outbound.directory.aim(peer._target).pool.pick(outbound.permit, draw, draw, outbound.ring.time_s())
+            for draw in (0.0, 0.3, 0.6, 0.9)
+        }
+        assert len(picked) == 1
+        assert peer.candidate not in picked
+        outbound.ring.now_s += 7
+        assert not peer.is_full
+
+
 async def test_rotation_replaces_the_trunk_and_lets_its_streams_finish() -> None:
     """The old trunk takes no new streams once a new one stands, and closes with its last stream."""
     async with instances(hang) as (one,), open_outbound(caller(one.port)) as (outbound, _):
