@@ -31,6 +31,8 @@ from catalog.api.http.disconnect import App, CancelOnDisconnect, Receive, Scope,
 from mesh.wire.http1.host import HostRule
 
 logger = logging.getLogger(__name__)
+protocol_logger = logger.getChild("protocol")
+"""Where anycorn says which requests it rejects."""
 
 _STARVED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _STARVED_PAUSE_S = 0.1
@@ -386,10 +388,18 @@ def _peer(stream: anyio.abc.SocketStream) -> str:
     return address if isinstance(address, str) else str(address[0])
 
 
+def _without_its_words(record: logging.LogRecord) -> bool:
+    """Let no line quote a request that was rejected: a token may stand in it (`?token=`), however malformed it is."""
+    if isinstance(record.args, tuple):
+        record.args = tuple("it is no HTTP" if isinstance(arg, Exception) else arg for arg in record.args)
+    return True
+
+
 def _anycorn_config(limits: Limits) -> Config:
     config = Config()
     config.accesslog = None
-    config.errorlog = logger
+    protocol_logger.addFilter(_without_its_words)
+    config.errorlog = protocol_logger
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.head_bytes
     config.h2_max_header_list_size = limits.head_bytes

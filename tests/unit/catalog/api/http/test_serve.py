@@ -1,6 +1,7 @@
 """The server: nothing leaks when clients hang up, bounds hold, certificates are replaced, a stop is graceful."""
 
 import gc
+import logging
 import os
 import socket
 from typing import Any
@@ -327,6 +328,19 @@ async def test_many_requests_share_one_connection() -> None:
         for _ in range(20):
             assert (await site.get("/v1/status/leader")).status_code == 200
         assert site.server.connections == 1
+
+
+async def test_a_rejected_request_is_not_quoted(caplog: pytest.LogCaptureFixture) -> None:
+    """A token may stand in it, however malformed it is; who sent it, and with what status it ended, is said."""
+    caplog.set_level(logging.DEBUG)
+    async with open_site(everyone_operates=True) as site:
+        stream = await connect(site)
+        await stream.send_all(b"GET /v1/kv/a?token=5ec7e7\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 400 " in await stream.receive_some()
+        await stream.aclose()
+    assert "5ec7e7" not in caplog.text
+    assert "127.0.0.1" in caplog.text
+    assert "(400)" in caplog.text
 
 
 async def test_an_answer_that_nobody_takes_is_given_up() -> None:
