@@ -43,6 +43,10 @@ class Outcome(msgspec.Struct, frozen=True):
     changed: bool = False
 
 
+MAX_RESTORED_INDEX = 2**53
+"""The highest index that a snapshot may come with: what is above it, JSON's readers do not tell apart (RFC 8259 6)."""
+
+
 class _Image(msgspec.Struct, frozen=True):
     """The whole state as one value, for the store."""
 
@@ -338,6 +342,7 @@ class State:
             UnreadableStateError: the image is none, or of a later format.
         """
         image = _read_image(data)
+        _check_consistent(image)
         index = max(image.index, self._index) + 1
         records = [row for row in image.records if (row.table, row.key) not in keep]
         records += [row for row in self._tables.records.rows.values() if (row.table, row.key) in keep]
@@ -349,10 +354,30 @@ class State:
 def _read_image(data: bytes) -> _Image:
     try:
         image = msgspec.json.decode(data, type=_Image)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableStateError(f"the catalog's snapshot cannot be read: {error}") from error
     if image.format not in READABLE:
         raise UnreadableStateError(
             f"the catalog's snapshot has format {image.format}; this version reads up to {FORMAT}"
         )
     return image
+
+
+def _check_consistent(image: _Image) -> None:
+    """Refuse what reads well but would end the catalog, now and at every start: it is on disk before it is used.
+
+    Raises:
+        UnreadableStateError: an index is none that could be counted on from, or a lease is of no node.
+    """
+    if not FIRST_INDEX <= image.index <= MAX_RESTORED_INDEX:
+        raise UnreadableStateError(
+            f"the catalog's snapshot has index {image.index}: it must be 1 to {MAX_RESTORED_INDEX}"
+        )
+    indexes = (image.live, image.extinct, image.graves)
+    if image.floor > image.index or any(index > image.index for pairs in indexes for _, index in pairs):
+        raise UnreadableStateError("the catalog's snapshot has a topic with an index above its own")
+    orphans = {lease.node for lease in image.leases} - {node.node for node in image.nodes}
+    if orphans:
+        raise UnreadableStateError(
+            f"the catalog's snapshot has a lease of {min(orphans)[:120]!r}, which is no node of it"
+        )

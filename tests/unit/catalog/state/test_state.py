@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -250,3 +251,30 @@ def test_a_snapshot_of_another_format_is_refused() -> None:
     data = State().encode().replace(b'"format":2', b'"format":3')
     with pytest.raises(UnreadableStateError, match="format 3"):
         State.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"index": 2**63}, "index"),
+        ({"index": 0}, "index"),
+        ({"live": [[["nodes"], 999]]}, "above its own"),
+        ({"graves": [["k", 999]]}, "above its own"),
+        ({"floor": 999}, "above its own"),
+        ({"leases": [{"node": "ghost", "ttl_s": 12.0, "create_index": 2, "modify_index": 2}]}, "ghost"),
+    ],
+)
+def test_a_snapshot_that_would_end_the_catalog_takes_no_states_place(change: dict[str, object], text: str) -> None:
+    """It is put on disk before it is used: an unbounded index or a lease of nobody would end every start after it."""
+    state = State()
+    state.apply(c.Register(node=Node(node="a", address="192.0.2.1")), 2, 0.0)
+    image = msgspec.json.decode(state.encode())
+    with pytest.raises(UnreadableStateError, match=text):
+        State().successor(msgspec.json.encode({**image, **change}))
+    assert State().successor(state.encode())[0] == 3
+
+
+def test_bytes_without_utf_8_are_no_snapshot() -> None:
+    """The reader's own complaint about them must not go further."""
+    with pytest.raises(UnreadableStateError):
+        State().successor(b'{"format": "\xff"}')
