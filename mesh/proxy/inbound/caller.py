@@ -15,10 +15,12 @@ OUTSIDE = "other"
 class Caller:
     """One peer by its certificate. `lines` tell the application who calls: its X-Forwarded-Client-Cert."""
 
-    __slots__ = ("_policy", "_verdict", "lines", "pair", "peer", "source")
+    __slots__ = ("_policy", "_verdict", "lines", "pair", "peer", "root", "source")
 
     def __init__(self, peer: Peer, own_uri: str, certificate: bytes, recorder: Recorder, destination: str) -> None:
         self.peer = peer
+        self.root = b""
+        """The digest of the root that its certificate was verified by (`mesh.transport.standing`)."""
         self.source = peer.spiffe_id.name or OUTSIDE
         self.pair = Pair(recorder, self.source, destination)
         digest = hashlib.sha256(certificate).hexdigest()

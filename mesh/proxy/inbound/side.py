@@ -30,6 +30,7 @@ from mesh.proxy.settings import InboundSettings
 from mesh.transport.dial import dial_tcp, notice_dead_peer
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import Relay, RelayEnd
+from mesh.transport.standing import root_digest, trusted_digests
 from mesh.transport.tls import HandshakeError, SilentPeerError, handshake
 from mesh.wire.http1.memo import Memo
 from mesh.wire.http1.request import RequestMemo
@@ -135,9 +136,13 @@ class InboundSide:
             *((guest.caller, client.cut) for client, guest in self.clients.items()),
             *((caller, relay.cut) for relay, caller in self.relays.items()),
         ]
+        # By the roots that handshakes use: a bundle that cannot be used is not in force.
+        trusted = trusted_digests(self._parts.identity.roots)
         for caller, cut in holders:
             try:
                 recheck_peer(caller.peer, roots, now_s)
+                if caller.root not in trusted:
+                    raise PeerRefusedError(f"the root of {caller.spiffe_id}'s certificate is trusted no more")  # noqa: TRY301 - one place says what a refusal brings
             except PeerRefusedError as error:
                 _log.warning("cut a connection: %s", error.reason)
                 self.recorder.revoked(caller.pair)
@@ -226,7 +231,12 @@ class InboundSide:
         roots = self._snapshot.roots or parts.identity.roots
         known = inspect_peer(tls, roots, parts.wall_clock())
         destination = self._snapshot.local.service
-        return Caller(known, str(parts.identity.spiffe_id), certificate_of(tls), self.recorder, destination)
+        caller = Caller(known, str(parts.identity.spiffe_id), certificate_of(tls), self.recorder, destination)
+        caller.root = root_digest(tls)
+        if caller.root not in trusted_digests(parts.identity.roots):
+            # The bundle has changed while hands were shaken.
+            raise PeerRefusedError(f"the root of {caller.spiffe_id}'s certificate is trusted no more")
+        return caller
 
     def _seat(self, tls: ssl.SSLSocket, caller: Caller) -> None:
         self._total.value += 1

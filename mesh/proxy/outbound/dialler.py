@@ -15,6 +15,7 @@ from mesh.model.identity import SpiffeId, service_id, service_sni
 from mesh.model.snapshot import Roots, Snapshot
 from mesh.proxy.parts import Parts
 from mesh.transport.dial import DialError, dial_tcp, notice_dead_peer
+from mesh.transport.standing import root_digest, trusted_digests
 from mesh.transport.tls import HandshakeError, handshake
 
 
@@ -29,7 +30,7 @@ class Dialler:
         self.parts = parts
         self.snapshot = snapshot
         self._mode = mode
-        self._known: WeakKeyDictionary[ssl.SSLSocket, tuple[Peer, Target]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[ssl.SSLSocket, tuple[Peer, Target, bytes]] = WeakKeyDictionary()
 
     def is_local(self, endpoint: Endpoint) -> bool:
         """Whether an endpoint is in our own network."""
@@ -71,18 +72,26 @@ class Dialler:
         if peer.spiffe_id != wanted:
             tls.close()
             raise UnreachableError(f"{hop.address}:{hop.port} is {peer.spiffe_id}, not {wanted}")
-        self._known[tls] = (peer, target)
+        self._known[tls] = (peer, target, root_digest(tls))
+        fault = self.find_fault(tls)
+        if fault:
+            # The bundle, or who is meant, has changed while hands were shaken.
+            tls.close()
+            raise UnreachableError(f"{hop.address}:{hop.port}: {fault}")
         return tls
 
     def find_fault(self, tls: ssl.SSLSocket) -> str:
-        """Why a connection that was dialled may not go on: its peer's certificate is revoked, has expired or is not who is meant now; empty: it may."""
-        peer, target = self._known.get(tls, (None, None))
-        if peer is None or target is None:
+        """Why a connection that was dialled may not go on: its peer's certificate is revoked, has expired, stands on a root that is gone, or is not who is meant now; empty: it may."""
+        known = self._known.get(tls)
+        if known is None:
             return ""
+        peer, target, root = known
         try:
             recheck_peer(peer, self._roots, self.parts.wall_clock())
         except PeerRefusedError as error:
             return error.reason
+        if root not in trusted_digests(self.parts.identity.roots):
+            return f"the root of {peer.spiffe_id}'s certificate is trusted no more"
         wanted = self._wanted(target)
         return "" if peer.spiffe_id == wanted else f"{peer.spiffe_id} is not {wanted}, who is meant now"
 

@@ -106,6 +106,23 @@ async def test_a_revoked_certificate_is_cut_at_once(alpn: str) -> None:
         tls.close()
 
 
+@pytest.mark.parametrize("alpn", [ALPN, "http/1.1"])
+async def test_a_root_that_is_gone_takes_its_connections_along(alpn: str) -> None:
+    """A root that joins the bundle changes nothing for who stands on another; when that one leaves, it is cut at once, and counted."""
+    added = Authority(common_name="added").roots()
+    async with open_inbound(1) as (inbound, side):
+        tls = await connect_tls(inbound.port, "web", alpn)
+        await wait_for(lambda: inbound.links or inbound.clients)
+        both = replace(added, index=2, roots=(*added.roots, *AUTHORITY.roots().roots))
+        for roots in (both, replace(added, index=3)):
+            assert len(inbound.links) + len(inbound.clients) == 1
+            inbound._parts.identity.replace(roots=roots)
+            inbound.on_snapshot(replace(callee(), roots=roots))
+        await wait_for(lambda: not (inbound.links or inbound.clients))
+        assert side.metrics.revoked.child("web", "api").value == 1
+        tls.close()
+
+
 async def test_draining_closes_what_is_idle_and_finishes_what_stands(nursery: trio.Nursery) -> None:
     """The listener goes first; a request under way is answered with `connection: close`."""
     app = App(ok)
