@@ -7,6 +7,7 @@ import logging
 import random
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import trio
@@ -15,14 +16,16 @@ from mesh.decide.reach import Hop
 from mesh.gateway.forward import Dropped, Forward, Side, decide_forward, order_hops
 from mesh.gateway.passages import Passage, Passages, Series, log_drop
 from mesh.gateway.settings import GatewaySettings
+from mesh.proxy.rarely import Rarely
 from mesh.sync.holder import SnapshotHolder
 from mesh.sync.link.address import HostPort
 from mesh.telemetry.access_log import AccessLog
 from mesh.telemetry.metrics import Metrics
-from mesh.transport.dial import DialError, dial_tcp
+from mesh.transport.dial import DialError, dial_tcp, notice_dead_peer
 from mesh.transport.listen import Acceptor, open_listener
 from mesh.transport.relay import reset
 from mesh.transport.ring import Ring
+from mesh.transport.shares import Shares, source_of
 from mesh.wire.client_hello import ClientHelloError, HelloReader
 
 _READ_BYTES = 4096
@@ -62,7 +65,9 @@ class MeshGateway:
             has_catalog=bool(settings.catalog),
         )
         metrics.ring_failures.compute = lambda: self._ring.failures
-        self._waiting = 0
+        self._waiting = Shares(settings.limits.waiting_hellos)
+        self._places = Shares(settings.limits.passages)
+        self._rarely = Rarely()
         self._acceptors: list[Acceptor] = []
         self._stopped = trio.Event()
 
@@ -121,15 +126,15 @@ class MeshGateway:
             raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from error
 
         def accepted(sock: socket.socket, peer: tuple[str, int]) -> None:
-            del peer
-            if (
-                self._waiting >= self._settings.limits.waiting_hellos
-                or len(self._passages) >= self._settings.limits.passages
-            ):
-                self._drop(side, sock, "", "overload")
+            source = source_of(peer[0])
+            if not self._waiting.take(source):
+                self._drop_over(side, sock, source, "hellos")
+            elif not self._places.take(source):
+                self._waiting.give_back(source)
+                self._drop_over(side, sock, source, "connections")
             else:
-                self._waiting += 1
-                nursery.start_soon(self._serve, side, sock)
+                notice_dead_peer(sock)
+                nursery.start_soon(self._serve, side, sock, source)
 
         acceptor = Acceptor(self._ring, listener, accepted)
         self._acceptors.append(acceptor)
@@ -139,7 +144,7 @@ class MeshGateway:
         while self._acceptors:
             self._acceptors.pop().close()
 
-    async def _serve(self, side: Side, sock: socket.socket) -> None:
+    async def _serve(self, side: Side, sock: socket.socket, source: str) -> None:
         """One connection from its first byte until it rides the ring. Survives what its two peers do."""
         name, carried = "", False
         try:
@@ -152,20 +157,23 @@ class MeshGateway:
             if isinstance(verdict, Dropped):
                 self._drop(side, sock, name, verdict.reason.value)
                 return
-            carried = await self._pass_on(side, sock, name, verdict, head)
+            carried = await self._pass_on(side, sock, name, verdict, head, source)
         except ClientHelloError:
             self._drop(side, sock, name, "no_hello")
         except OSError:
             self._drop(side, sock, name, "hang_up")
         finally:
-            self._waiting -= 1
+            self._waiting.give_back(source)
             if not carried:
+                self._places.give_back(source)
                 sock.close()
 
     def _decide(self, side: Side, name: str) -> Forward | Dropped:
         return decide_forward(side, name, self._snapshots.current, has_catalog=bool(self._settings.catalog))
 
-    async def _pass_on(self, side: Side, sock: socket.socket, name: str, target: Forward, head: bytes) -> bool:
+    async def _pass_on(  # noqa: PLR0917 - what a passage is made of
+        self, side: Side, sock: socket.socket, name: str, target: Forward, head: bytes, source: str
+    ) -> bool:
         """Dial and relay; returns whether the ring has the socket now."""
         began_s = self._ring.time_s()
         hops = await self._catalog_hops() if target.is_catalog else target.hops
@@ -175,7 +183,9 @@ class MeshGateway:
                 right = await dial_tcp(hop.address, hop.port, timeout_s=self._settings.limits.connect_s)
             except DialError as error:
                 self._series.failed.child(side.value, target.service).value += 1
-                _log.warning("no way to %s: %s", target.service, error.strerror or error)
+                more = self._rarely.let(("no way", target.service), self._ring.time_s())
+                if more is not None:
+                    _log.warning("no way to %s: %s%s", target.service, error.strerror or error, more)
                 continue
             # The snapshot may have changed while the hop was dialled: a name that went must not slip in.
             verdict = self._decide(side, name)
@@ -183,7 +193,8 @@ class MeshGateway:
                 right.close()
                 self._drop(side, sock, name, verdict.reason.value)
                 return False
-            self._passages.carry(Passage(side, name, target, hop, began_s), sock, right, head)
+            passage = Passage(side, name, target, hop, began_s, partial(self._places.give_back, source))
+            self._passages.carry(passage, sock, right, head)
             return True
         self._drop(side, sock, name, "unreachable")
         return False
@@ -202,8 +213,19 @@ class MeshGateway:
 
     def _drop(self, side: Side, sock: socket.socket, name: str, reason: str) -> None:
         self._series.dropped.child(side.value, reason).value += 1
-        log_drop(self._access_log, self._ring.time_s(), side, name, reason)
+        # One line for many: whoever reaches the port can bring about as many as it likes.
+        now_s = self._ring.time_s()
+        more = self._rarely.let((side, reason), now_s)
+        if more is not None:
+            log_drop(self._access_log, now_s, side, name, reason, more=more.strip())
         reset(sock)
+
+    def _drop_over(self, side: Side, sock: socket.socket, source: str, what: str) -> None:
+        """Turn one away that comes over its source's share, or when nothing is left."""
+        more = self._rarely.let(("overload", source), self._ring.time_s())
+        if more is not None:
+            _log.warning("%s was turned away: no more %s for it now%s", source, what, more)
+        self._drop(side, sock, "", "overload")
 
 
 async def _read_hello(sock: socket.socket) -> tuple[str, bytes]:

@@ -4,6 +4,7 @@ It judges by `mesh.gateway.forward` alone, again for every live passage at every
 """
 
 import socket
+from collections.abc import Callable
 
 import msgspec
 import trio
@@ -42,7 +43,16 @@ class Series:
 class Passage:
     """One connection carried through."""
 
-    def __init__(self, side: Side, server_name: str, target: Forward, hop: Hop, began_s: float) -> None:
+    def __init__(  # noqa: PLR0917 - a value
+        self,
+        side: Side,
+        server_name: str,
+        target: Forward,
+        hop: Hop,
+        began_s: float,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.release = release
         self.side = side
         self.server_name = server_name
         self.service = target.service
@@ -132,6 +142,7 @@ class Passages:
 
     def _ended(self, passage: Passage, end: RelayEnd) -> None:
         self._live.discard(passage)
+        passage.release()
         self._count(passage, (end.bytes_to_right, end.bytes_to_left))
         self._series.open.child(passage.side.value, passage.service).value -= 1
         left = self.open_by_hop.get(passage.hop, 1) - 1
@@ -170,10 +181,10 @@ def log_passage(access_log: AccessLog, now_s: float, passage: Passage, end: Rela
     access_log.add(msgspec.json.encode(entry) + b"\n")
 
 
-def log_drop(access_log: AccessLog, now_s: float, side: Side, server_name: str, reason: str) -> None:
-    """One line for a connection that was dropped. The name is the peer's text, as data."""
+def log_drop(access_log: AccessLog, now_s: float, side: Side, server_name: str, reason: str, *, more: str = "") -> None:
+    """One line for a connection that was dropped; `more`: how many like it have none of their own. The name is the peer's text, as data."""
     if not access_log.is_wanted:
         return
     time = access_log.stamp_at(now_s).decode()
-    entry = Entry(time, "gateway", side.value, "", "tls", "", server_name, 0, 0.0, 0, 0, "", "deny", reason, "", "")
+    entry = Entry(time, "gateway", side.value, "", "tls", "", server_name, 0, 0.0, 0, 0, "", "deny", reason, "", more)
     access_log.add(msgspec.json.encode(entry) + b"\n")

@@ -120,7 +120,7 @@ async def is_dropped(port: int, server_name: str) -> bool:
     try:
         async with await dial(port, server_name):
             return False
-    except trio.BrokenResourceError:
+    except (trio.BrokenResourceError, OSError):  # the reset may come before connect() returns
         return True
 
 
@@ -211,6 +211,53 @@ async def test_too_many_at_once_are_dropped():
                 async with await trio.open_tcp_stream("127.0.0.1", world.ports.wan) as second:
                     await second.receive_some()
         assert world.metric('linkspan_gateway_dropped_total{side="wan",reason="overload"}') == "1"
+
+
+async def test_one_source_takes_half_at_most():
+    """Connections without a hello, and passages, are shared among sources: one alone gets half, another still gets in."""
+    async with scene(GatewayLimits(waiting_hellos=8)) as world:
+        await world.start()
+        world.show(await world.echo("web"))
+        silent = [await trio.open_tcp_stream("127.0.0.1", world.ports.wan) for _ in range(4)]
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert await is_dropped(world.ports.wan, WEB_SNI)
+        other = await trio.open_tcp_stream("127.0.0.1", world.ports.wan, local_address="127.0.0.2")
+        stream = trio.SSLStream(other, CLIENT, server_hostname=WEB_SNI, https_compatible=True)
+        await stream.do_handshake()
+        await stream.aclose()
+        for one in silent:
+            await one.aclose()
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        assert await call(world.ports.wan, WEB_SNI) == b"web:hello"
+
+
+async def test_passages_of_one_source_are_bounded():
+    """What is over its share is dropped; what ends makes room again."""
+    async with scene(GatewayLimits(passages=4)) as world:
+        await world.start()
+        world.show(await world.echo("web"))
+        held = [await dial(world.ports.wan, WEB_SNI) for _ in range(2)]
+        assert await is_dropped(world.ports.wan, WEB_SNI)
+        await held.pop().aclose()
+        while world.gateway.passages_open > 1:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert await call(world.ports.wan, WEB_SNI) == b"web:hello"
+        await held.pop().aclose()
+
+
+async def test_a_flood_of_unknown_names_is_told_in_few_lines(caplog: pytest.LogCaptureFixture):
+    """Each is counted; the logs get one line for many."""
+    async with scene() as world:
+        await world.start()
+        lines: list[bytes] = []
+        log = world.gateway._access_log
+        log._fd, log.add = 1, lines.append  # type: ignore[method-assign]
+        world.show(await world.echo("web"))
+        for number in range(20):
+            assert await is_dropped(world.ports.wan, f"unknown-{number}.example.org")
+        assert world.metric('linkspan_gateway_dropped_total{side="wan",reason="unknown_name"}') == "20"
+        assert len(lines) == 1
+        assert caplog.text.count("turned away") == 0
 
 
 async def test_a_removed_export_cuts_live_connections():
