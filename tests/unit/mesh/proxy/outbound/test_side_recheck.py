@@ -174,17 +174,20 @@ async def test_streams_to_peers_without_trunks_are_cut() -> None:
 async def test_a_root_that_is_gone_takes_trunks_along(caplog: pytest.LogCaptureFixture) -> None:
     """A trunk whose peer's certificate was verified by a root that left the bundle is cut; one more root cuts nothing."""
     added = Authority(common_name="added").roots()
-    async with instances(answer) as (one,), open_outbound(caller(one.port)) as (outbound, _):
-        async with await connect(outbound.ports["api"]) as stream:
-            await stream.send_all(GET)
-            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
-            [peer] = outbound.directory._peers.values()
-            links = tuple(peer._links)
-            assert links
-            both = replace(added, index=2, roots=(*added.roots, *AUTHORITY.roots().roots))
-            for roots in (both, replace(added, index=3)):
-                assert not any(link.is_closed for link in links)
-                outbound._parts.identity.replace(roots=roots)
-                outbound.on_snapshot(replace(caller(one.port), roots=roots))
-            assert all(link.is_closed for link in links)
+    async with (
+        instances(answer) as (one,),
+        open_outbound(caller(one.port)) as (outbound, _),
+        await connect(outbound.ports["api"]) as stream,
+    ):
+        await stream.send_all(GET)
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
+        [peer] = outbound.directory._peers.values()
+        links = tuple(peer._links)
+        assert links
+        both = replace(added, index=2, roots=(*added.roots, *AUTHORITY.roots().roots))
+        for roots in (both, replace(added, index=3)):
+            assert not any(link.is_closed for link in links)
+            outbound._parts.identity.replace(roots=roots)
+            outbound.on_snapshot(replace(caller(one.port), roots=roots))
+        assert all(link.is_closed for link in links)
     assert "is trusted no more" in caplog.text
