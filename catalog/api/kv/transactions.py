@@ -8,13 +8,14 @@ import msgspec
 
 from catalog.access.acl.live import current
 from catalog.access.authorizer import Access, Resource
+from catalog.access.callers import CallerKind
 from catalog.api.api import Api, Paths
 from catalog.api.gate import IN_HANDLER
 from catalog.api.http.answer import Answer, Meta, json_answer
 from catalog.api.http.body import convert, parse_json
 from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
-from catalog.api.http.errors import BadRequestError, BodyTooLargeError
+from catalog.api.http.errors import BadRequestError, BodyTooLargeError, PermissionDeniedError
 from catalog.api.http.query import check_datacenter
 from catalog.api.kv.shapes import key_json
 from catalog.api.v1.naming import consul_name
@@ -165,6 +166,8 @@ class TransactionEndpoints:
         change = read_operations(call.body, self._api.datacenter)
         state = self._api.parking.state
         for operation in change.operations:
+            if isinstance(operation, NodeOp) and operation.verb not in READ_VERBS:
+                _refuse_members(call)
             require(call, state, operation)
         try:
             if not change.reads_only:
@@ -218,10 +221,24 @@ def require(call: Call, state: State, operation: Operation) -> None:
             service = operation.service
             there = state.instance(operation.node, service.id or service.service)
             names = {service.service, there.service if there else ""} - {""}
+            if access is Access.WRITE:  # a sidecar is dialled by whoever calls its destination
+                names |= {service.proxy.destination_service_name} - {""}
             for name in sorted(names) or [""]:
                 call.require(Resource.SERVICE, name, access)
         case CheckOp():
             _require_check(call, state, operation.check, access)
+
+
+def _refuse_members(call: Call) -> None:
+    """Go on only if the caller writes by the rules of a token: what a certificate may register is judged where it does.
+
+    Raises:
+        PermissionDeniedError: it is a node's, whose grant says into which network it may register.
+    """
+    if call.caller.kind is CallerKind.NODE:
+        raise PermissionDeniedError(
+            f"Permission denied: {call.caller} registers with /v1/catalog/register, and not in a transaction"
+        )
 
 
 def _require_check(call: Call, state: State, check: Check, access: Access) -> None:
