@@ -109,7 +109,7 @@ async def settle(parking: Parking, call: Call, read: Read, *, streaming: bool = 
     seen, min_index = found, query.index
     while found.index <= min_index:
         # Who sees a part sleeps on through changes of the rest: it waits for any later one, not for those it missed.
-        parked_at = max(min_index, parking.state.index_of(*found.topics)) if found.partial else min_index
+        parked_at = parking.state.index_of(*found.topics) if found.partial else min_index
         await parking.wait(found.topics, parked_at, deadline_s - trio.current_time())
         found = _look(parking, call, read)
         if found.index <= min_index and parking.state.index_of(*found.topics) <= parked_at:
