@@ -122,7 +122,7 @@ def _keys(config: JwtConfig, key_id: str) -> Iterator[Any]:
         if not isinstance(entries, list) or len(entries) > MAX_KEYS:
             raise MethodError(f"JWKS: it must hold a list `keys` of at most {MAX_KEYS}")
         for entry in entries:
-            if not isinstance(entry, dict) or entry.get("kty") == "oct":
+            if not isinstance(entry, dict) or entry.get("kty") == "oct" or "d" in entry:  # `d`: RFC 7518 6.2.2, 6.3.2
                 raise MethodError("JWKS: every key must be a public one")
             if key_id and entry.get("kid") not in {None, key_id}:
                 continue

@@ -112,6 +112,7 @@ class MethodEndpoints:
         type_ = body.type or (old.type if old is not None else "")
         config = dict(body.config)
         if old is not None and config.get(_SECRET) == HIDDEN:
+            _check_same_cluster(old.config, config)
             config[_SECRET] = old.config.get(_SECRET, "")
         ttl = duration_of(body.max_token_ttl, "MaxTokenTTL")
         if ttl.seconds and not MIN_TTL_S <= ttl.seconds <= MAX_TTL_S:
@@ -167,6 +168,16 @@ def find_method(records: AclRecords, name: str) -> tuple[AuthMethod, Record]:
             f"Requested auth method does not exist: ACL not found: auth method {name[:128]!r} not found"
         )
     return method, record
+
+
+def _check_same_cluster(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Keep a credential that nobody is shown only for the API server that it was given for.
+
+    Raises:
+        RefusedError: it would go elsewhere.
+    """
+    if any(old.get(field, "") != new.get(field, "") for field in ("Host", "CACert")):
+        raise RefusedError(f"Invalid Auth Method: Config.{_SECRET}: give it anew together with another Host or CACert")
 
 
 def _shown(method: AuthMethod, record: Record) -> Json:

@@ -9,12 +9,14 @@ import msgspec
 
 from catalog.access.acl.model import (
     BINDING_RULES,
+    METHODS,
     POLICY_NAMES,
     ROLE_NAMES,
     AuthMethod,
     BindingRule,
     Rights,
     Token,
+    read_kept,
     secret_hash,
 )
 from catalog.access.callers import CallerKind
@@ -100,16 +102,24 @@ class LoginEndpoints:
         return json_answer(True)  # noqa: FBT003 - the body is JSON's true
 
     async def _bound(self, method: AuthMethod, proof: str) -> Bound:
-        rules = [
-            rule for rule, _ in self._records.all_of(BINDING_RULES, BindingRule) if rule.auth_method == method.name
-        ]
         try:
-            return bind(rules, await self._identity(method, proof), self._api.datacenter)
+            identity = await self._identity(method, proof)
+            return bind(self._rules(method), identity, self._api.datacenter)
         except (ProofError, BindingError, MethodError) as error:
             logger.info("login with %s refused: %s", method.name, error)
             raise PermissionDeniedError("Permission denied") from error
         except ReviewUnavailableError as error:
             raise UnavailableError(str(error)) from error
+
+    def _rules(self, method: AuthMethod) -> list[BindingRule]:
+        """The method's rules of now, if it is still as it was before a cluster was asked.
+
+        Raises:
+            ProofError: it was changed or deleted meanwhile: what is made now would outlive it.
+        """
+        if read_kept(self._records.record(METHODS, method.name), AuthMethod) != method:
+            raise ProofError("the auth method was changed just now")
+        return [rule for rule, _ in self._records.all_of(BINDING_RULES, BindingRule) if rule.auth_method == method.name]
 
     async def _identity(self, method: AuthMethod, proof: str) -> Identity:
         if method.type == "jwt":
