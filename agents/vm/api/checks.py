@@ -6,8 +6,8 @@ import trio
 from agents.vm.api.call import Answer, Call, CallError, Endpoint, Handler, json_answer
 from agents.vm.api.forward import find_token
 from agents.vm.api.host import Host
-from agents.vm.api.rights import Ask, require
-from agents.vm.api.services import filtered, readable, refuse_script
+from agents.vm.api.rights import require
+from agents.vm.api.services import check_ask, filtered, readable, refuse_script
 from agents.vm.definition.checks import check_definition
 from agents.vm.definition.keys import read_struct
 from agents.vm.definition.shapes import CheckShape
@@ -56,7 +56,11 @@ class Checks:
             raise CallError(400, 'Request decode failed: json: unknown field "CheckID": did you mean "ID"?')
         check = check_definition(shape, check_id=shape.name, name=shape.name, node=host.node.name)
         refuse_script(host, check)
-        await require(host.rights, call, check_ask(host, check.service_id, "write"))
+        asks = [check_ask(host, check.service_id, "write")]
+        replaced = host.state.checks.get(check.check_id)
+        if replaced is not None:
+            asks.append(check_ask(host, replaced.definition.service_id, "write"))
+        await require(host.rights, call, *asks)
         if not check.token:
             check = msgspec.structs.replace(check, token=find_token(call))
         host.state.put_check(check, Origin.API, trio.current_time())
@@ -95,14 +99,6 @@ class Checks:
         entry = self._host.state.checks.get(call.path["check_id"])
         if entry is not None:
             await require(self._host.rights, call, check_ask(self._host, entry.definition.service_id, "write"))
-
-
-def check_ask(host: Host, service_id: str, access: str) -> Ask:
-    """The right that a check takes: to its service, or to the node."""
-    service = host.state.services.get(service_id)
-    if service is not None:
-        return Ask("service", service.definition.name, access)
-    return Ask("node", host.node.name, access)
 
 
 def check_form(host: Host, entry: CheckEntry) -> dict[str, object]:

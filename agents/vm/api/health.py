@@ -52,10 +52,10 @@ class ServiceHealth:
     async def by_name(self, call: Call) -> Answer:
         """The health of all instances of a name on this host; the worst gives the code."""
         name = call.path["name"]
+        await require(self._host.rights, call, Ask("service", name, "read"))
         found = [entry for entry in self._host.state.services.values() if entry.definition.name == name]
         if not found:
             return text_answer(f"ServiceName {name[:255]} not found", 404)
-        await require(self._host.rights, call, Ask("service", name, "read"))
         words = [aggregate(self._host.state, entry.definition.id) for entry in found]
         forms = [self._form(entry, word) for entry, word in zip(found, words, strict=True)]
         return self._answer(call, max(words, key=_RANK.__getitem__), forms)

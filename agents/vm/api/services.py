@@ -8,7 +8,7 @@ from agents.vm.api.forward import find_token
 from agents.vm.api.host import Host
 from agents.vm.api.rights import Ask, require
 from agents.vm.definition.keys import read_struct
-from agents.vm.definition.services import service_definition
+from agents.vm.definition.services import SIDECAR_SUFFIX, service_definition
 from agents.vm.definition.shapes import ServiceShape
 from agents.vm.definition.values import CheckDefinition, ScriptProbe, ServiceDefinition
 from agents.vm.local.entries import Origin, unknown_service
@@ -47,6 +47,8 @@ class Services:
         with trio.move_on_after(call.wait_s()):
             while asked and self._hash(service_id) == asked:
                 await self._host.news.wait()
+        if asked:  # rights may have gone meanwhile, and the ID may be another service's by now
+            await self._require(call, service_id, "read")
         entry = self._host.state.services.get(service_id)
         if entry is None:
             raise unknown_service(service_id)
@@ -58,10 +60,7 @@ class Services:
         """Register a service, its checks and its sidecar."""
         host = self._host
         definition = service_definition(read_struct(call.json(), ServiceShape), node=host.node.name)
-        await require(host.rights, call, Ask("service", definition.name, "write"))
-        known = host.state.services.get(definition.id)
-        if known is not None and known.definition.name != definition.name:
-            await require(host.rights, call, Ask("service", known.definition.name, "write"))
+        await require(host.rights, call, *_register_asks(host, definition))
         definition = _with_token(definition, find_token(call))
         for check in definition.checks + (definition.sidecar.checks if definition.sidecar else ()):
             refuse_script(host, check)
@@ -96,6 +95,31 @@ class Services:
     def _hash(self, service_id: str) -> str:
         entry = self._host.state.services.get(service_id)
         return content_hash(agent_service(entry.definition, self._host.node)) if entry else ""
+
+
+def _register_asks(host: Host, definition: ServiceDefinition) -> list[Ask]:
+    """The rights that a registration takes: to what it registers, to what that stands for, and to all that it replaces."""
+    parts = [definition] if definition.sidecar is None else [definition, definition.sidecar]
+    asks: dict[Ask, None] = {}
+    for part in parts:
+        known = host.state.services.get(part.id)
+        stands_for = str((part.proxy or {}).get("DestinationServiceName") or "")
+        for name in (part.name, stands_for, known.definition.name if known is not None else ""):
+            if name and (part is definition or name != f"{definition.name}{SIDECAR_SUFFIX}"):
+                asks[Ask("service", name, "write")] = None
+        for check in part.checks:
+            replaced = host.state.checks.get(check.check_id)
+            if replaced is not None:
+                asks[check_ask(host, replaced.definition.service_id, "write")] = None
+    return list(asks)
+
+
+def check_ask(host: Host, service_id: str, access: str) -> Ask:
+    """The right that a check takes: to its service, or to the node."""
+    service = host.state.services.get(service_id)
+    if service is not None:
+        return Ask("service", service.definition.name, access)
+    return Ask("node", host.node.name, access)
 
 
 def refuse_script(host: Host, check: CheckDefinition) -> None:
