@@ -87,7 +87,11 @@ class AuditLog:
         self._size = os.fstat(self._file).st_size
 
     def _rotate(self) -> None:
+        """Make room. A file that could not be opened is tried again by the next line, and nothing is moved for that."""
         self.close()
+        if not self._path.exists():
+            self._open()
+            return
         for number in range(self._kept, 0, -1):
             older = self._numbered(number)
             newer = self._numbered(number - 1) if number > 1 else self._path

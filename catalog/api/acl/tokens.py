@@ -68,7 +68,8 @@ class TokenEndpoints:
         body = decode(call.body, TokenBody)
         accessor = check_uuid(body.accessor_id, "Invalid Token: AccessorID") if body.accessor_id else new_id()
         secret = check_uuid(body.secret_id, "Invalid Token: SecretID") if body.secret_id else new_id()
-        if accessor.lower() == ANONYMOUS_ID:
+        own = operator_token(self._api.parking.state)
+        if accessor.lower() in {ANONYMOUS_ID, "" if own is None else own.accessor}:  # neither has a record of its own
             raise RefusedError(TAKEN)
         if body.auth_method:
             raise RefusedError("Invalid Token: AuthMethod field is disallowed outside of login")

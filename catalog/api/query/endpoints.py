@@ -142,11 +142,11 @@ class QueryEndpoints:
             known = self._runner.find(state, call.path["query"])
         except InvalidQueryError as error:
             raise RefusedError(str(error)) from error
-        if known is None:
-            call.require(Resource.QUERY, call.path["query"], Access.READ)  # else its absence would tell of the others
+        if known is None or not _may_read(call, known[0].query):
+            # To the letter as for what there is not, else a refusal would tell of a template, and how it is called.
+            call.require(Resource.QUERY, call.path["query"], Access.READ)
             raise NotFoundError(NOT_FOUND)
         stored, rendered = known
-        _require_read(call, stored.query)
         kept = msgspec.structs.replace(stored.kept, query=rendered)
         shown = {"Query": query_json(kept, stored.create_index, stored.modify_index)}
         return json_answer(shown, self._meta(call), pretty=call.query.pretty)
@@ -221,6 +221,10 @@ def _check_borrowed(call: Call, query: Query, before: Stored) -> None:
 def _require_read(call: Call, query: Query) -> None:
     if query.rule_name is not None:
         call.require(Resource.QUERY, query.rule_name, Access.READ)
+
+
+def _may_read(call: Call, query: Query) -> bool:
+    return query.rule_name is None or call.authorizer.allows(Resource.QUERY, query.rule_name, Access.READ)
 
 
 def _may_list(call: Call, stored: Stored) -> bool:

@@ -42,7 +42,7 @@ class SyncEndpoints:
         for want in request.wants:
             self._api.gate.check(call.caller, Verb.SYNC, want.name)
         for refusal in request.refused[:MAX_LOGGED_REFUSALS]:
-            logger.warning("%s cannot use %r: %s", call.caller, refusal.name[:120], refusal.reason[:300])
+            logger.warning("%s cannot use %r: %r", call.caller, refusal.name[:120], refusal.reason[:300])
         if request.lease_node:
             await self._renew(call.caller, request.lease_node)
         try:

@@ -55,7 +55,7 @@ async def test_a_refused_resource_is_logged(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         async with open_api() as api:
             await SyncEndpoints(api).sync(make_call("POST", body={"wants": [], "refused": refused}))
-    assert "operator cannot use 'chain/web': no such subset" in caplog.text
+    assert "operator cannot use 'chain/web': 'no such subset'" in caplog.text
 
 
 async def test_what_cannot_be_is_refused() -> None:
