@@ -124,7 +124,7 @@ def _keys(config: JwtConfig, key_id: str) -> Iterator[Any]:
         for entry in entries:
             if not isinstance(entry, dict) or entry.get("kty") == "oct" or "d" in entry:  # `d`: RFC 7518 6.2.2, 6.3.2
                 raise MethodError("JWKS: every key must be a public one")
-            if key_id and entry.get("kid") not in {None, key_id}:
+            if key_id and entry.get("kid", key_id) != key_id:
                 continue
             try:
                 yield jwt.PyJWK(entry, entry.get("alg") or _algorithm(entry)).key

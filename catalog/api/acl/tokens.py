@@ -104,7 +104,8 @@ class TokenEndpoints:
             token = own
         else:
             raise PermissionDeniedError(f"Permission denied: {call.caller} has no token")
-        return listed(call, self._expanded(call, token), self._records.index(TOKENS))
+        own_index = model.indexes(self._records.record(TOKENS, token.accessor.lower()))[1]
+        return listed(call, self._expanded(call, token), own_index)  # the table's would tell of others' tokens
 
     async def update(self, call: Call) -> Answer:
         """Change a token; its ids, its life and where it came from stay."""

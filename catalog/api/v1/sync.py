@@ -2,6 +2,8 @@
 
 import logging
 
+import msgspec
+
 from catalog.access.acl.live import current
 from catalog.access.callers import Caller, CallerKind
 from catalog.access.rights import Verb
@@ -12,7 +14,9 @@ from catalog.api.http.call import Call
 from catalog.api.http.endpoint import Method
 from catalog.api.http.errors import BadRequestError, NotFoundError
 from catalog.api.http.message import read_message
+from catalog.api.v1.permission import BY_RULES
 from catalog.state.changes import GrantLease
+from catalog.state.index import FIRST_INDEX
 from catalog.sync.resources import SyncRefusedError
 from mesh.wire.sync import MAX_REQUEST_BYTES, SYNC_PATH, SyncRequest
 
@@ -41,7 +45,8 @@ class SyncEndpoints:
         request = read_message(call.body, SyncRequest)
         for want in request.wants:
             self._api.gate.check(call.caller, Verb.SYNC, want.name)
-        for refusal in request.refused[:MAX_LOGGED_REFUSALS]:
+        by_rules = call.caller.kind in BY_RULES
+        for refusal in request.refused[: 0 if call.caller.kind is CallerKind.ANONYMOUS else MAX_LOGGED_REFUSALS]:
             logger.warning("%s cannot use %r: %r", call.caller, refusal.name[:120], refusal.reason[:300])
         if request.lease_node:
             await self._renew(call.caller, request.lease_node)
@@ -50,9 +55,11 @@ class SyncEndpoints:
         except SyncRefusedError as error:
             raise BadRequestError(str(error)) from error
         current(call.authorizer)  # it may have waited long: refused if its certificate or token is gone by now
-        if call.caller.kind is CallerKind.TOKEN:
+        if by_rules:
             for want in request.wants:
                 self._api.gate.check(call.caller, Verb.SYNC, want.name)
+            # The catalog's own index would tell of everything that happens; each resource has one of its own.
+            response = msgspec.structs.replace(response, index=FIRST_INDEX)
         return json_answer(response)
 
     async def renew(self, call: Call) -> Answer:

@@ -227,6 +227,23 @@ async def test_what_is_missing_has_no_index_of_hidden_things(
     assert after.headers["X-Consul-Index"] == before.headers["X-Consul-Index"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("POST", "linkspan/sync", {"wants": []}), ("GET", "acl/token/self", None)]
+)
+async def test_what_everybody_may_ask_tells_nothing_of_the_rest(
+    guarded: Site, method: str, path: str, body: Any
+) -> None:
+    """Neither in the body nor in a header, while keys and tokens come and go."""
+    bare = await make_token(guarded, "")
+    said = []
+    for _ in range(2):
+        answers = [await attack(guarded, who, method, path, body) for who in (None, bare)]
+        said.append([(answer.status_code, answer.text, answer.headers.get("X-Consul-Index")) for answer in answers])
+        await operate(guarded, "PUT", "kv/hidden", b"v")
+        await operate(guarded, "PUT", "acl/token", {})
+    assert said[0] == said[1]
+
+
 async def test_explaining_names_no_hidden_template(guarded: Site) -> None:
     """A refusal repeats what was asked, not what was found; and a template is as absent as any other query."""
     template = {"Name": "hidden", "Template": {"Type": "name_prefix_match"}, "Service": {"Service": "x"}}
@@ -288,8 +305,9 @@ async def test_nobody_forges_lines_of_the_log(guarded: Site, caplog: pytest.LogC
     """What a caller says about a resource stays on one line."""
     forged = "x\n2026-01-01 ERROR forged\x1b[2K"
     body = {"wants": [], "refused": [{"name": forged, "version": "1", "reason": forged}]}
+    token = await make_token(guarded, "")
     with caplog.at_level("DEBUG"):
-        await attack(guarded, None, "POST", "linkspan/sync", body)
+        await attack(guarded, token, "POST", "linkspan/sync", body)
     said = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
     assert said
     assert all(text.isprintable() for text in said)
