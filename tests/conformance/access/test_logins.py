@@ -11,8 +11,10 @@ import trio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from catalog.access.kubernetes import Cluster
+from catalog.api.token_review import KubernetesJoin
 from tests.conformance.access.acting import operate
-from tests.fakes.catalog_site import Site
+from tests.fakes.catalog_site import Site, open_site
 
 KEY = rsa.generate_private_key(65537, 2048)
 OTHER = rsa.generate_private_key(65537, 2048)
@@ -146,6 +148,37 @@ async def test_a_claim_is_no_part_of_a_selector(guarded: Site, name: str) -> Non
     answer = await log_in(guarded, jwt.encode(claims(name=name), KEY, algorithm="RS256"))
     assert answer.status_code == 403, answer.text
     assert (await log_in(guarded, jwt.encode(claims(name="admin"), KEY, algorithm="RS256"))).status_code == 200
+
+
+async def test_no_login_outlives_a_method_that_goes_while_a_cluster_is_asked() -> None:
+    """A review takes seconds: what it proves then is proven to nobody any more."""
+    asked, answered = trio.Event(), trio.Event()
+
+    class Slow:
+        """Knows everybody, after a while."""
+
+        async def review(self, token: str, audience: str) -> Any:
+            asked.set()
+            await answered.wait()
+            user = {"username": "system:serviceaccount:default:web", "uid": "1"}
+            return {"status": {"authenticated": True, "audiences": [audience], "user": user}}
+
+    async with open_site(kubernetes=KubernetesJoin(Cluster("default"), Slow())) as site:
+        await operate(site, "PUT", "acl/auth-method", {"Name": "m", "Type": "kubernetes", "Config": {}})
+        rule = {"AuthMethod": "m", "BindType": "service", "BindName": "${serviceaccount.name}"}
+        await operate(site, "PUT", "acl/binding-rule", rule)
+        answers: list[httpx2.Response] = []
+
+        async def attempt() -> None:
+            answers.append(await log_in(site, "a.b.c"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attempt)
+            await asked.wait()
+            await operate(site, "DELETE", "acl/auth-method/m")
+            answered.set()
+        assert answers[0].status_code == 403, answers[0].text
+        assert site.engine.state.records("acl-tokens") == []
 
 
 async def test_no_login_outlives_its_method(guarded: Site) -> None:

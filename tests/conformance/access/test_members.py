@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from catalog.access.acl.settings import OFF, AclSettings
 from catalog.access.callers import Grant
 from catalog.access.tokens import grant_change
 from mesh.model.identity import Kind
 from tests.conformance.access.acting import operate, register
-from tests.fakes.catalog_site import Site, send
+from tests.fakes.catalog_site import Site, open_site, send
 
 GRANTS = {
     "named": Grant(services=("web",), network="paris"),
@@ -81,6 +82,22 @@ async def test_a_host_writes_no_policy(guarded: Site, grant: Grant) -> None:
         assert (await send(client, "DELETE", "/v1/config/service-defaults/web")).status_code == 403
         pair = "/v1/connect/intentions/exact?source=evil&destination=web"
         assert (await send(client, "PUT", pair, {"Action": "allow"})).status_code == 403
+
+
+@pytest.mark.parametrize("acl", [OFF, AclSettings(default_policy="allow")], ids=["off", "allow"])
+async def test_the_mesh_port_is_never_open(acl: AclSettings) -> None:
+    """Whatever the plain port allows: there certificates count, and nobody without one does."""
+    async with open_site(acl=acl) as site:
+        assert (await site.put("/v1/kv/a", b"v")).text == "true"
+        async with site.member(None) as client:
+            for path in ("kv/a", "catalog/nodes", "snapshot"):
+                assert (await send(client, "GET", f"/v1/{path}")).status_code == 403
+        async with site.member(await site.leaf(Kind.SERVICE, "web")) as client:
+            for token in ("", "made up"):
+                answer = await send(client, "PUT", "/v1/kv/a", b"x", headers={"X-Consul-Token": token})
+                assert answer.status_code == 403, answer.text
+        check = "/v1/connect/intentions/check?source=a&destination=b"
+        assert (await site.get(check)).json() == {"Allowed": False}
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Kind.NODE, "vm1"), (Kind.SERVICE, "web"), (Kind.GATEWAY, "paris")])

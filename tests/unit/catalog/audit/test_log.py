@@ -50,6 +50,24 @@ def test_the_file_is_private_also_if_it_was_not(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_that_cannot_be_opened_costs_no_older_ones(tmp_path: Path) -> None:
+    """Who can keep it from being opened, by using up the descriptors say, must not rotate the history away by that."""
+    path = tmp_path / "audit.log"
+    log = AuditLog(path, max_bytes=1, kept=3)
+    for number in range(4):
+        note(log, f"/v1/kv/{number}")
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    before = [(tmp_path / f"audit.log.{number}").read_bytes() for number in (1, 2, 3)]
+    for _ in range(5):
+        note(log)
+    assert [(tmp_path / f"audit.log.{number}").read_bytes() for number in (1, 2, 3)] == before
+    path.unlink()
+    note(log, "/v1/kv/again")
+    log.close()
+    assert b"again" in path.read_bytes()
+
+
 def test_it_goes_on_where_it_ended_and_is_bounded(tmp_path: Path) -> None:
     """By size and by number; no line is ever cut."""
     path = tmp_path / "audit.log"
