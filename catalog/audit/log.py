@@ -56,6 +56,7 @@ class AuditLog:
         self._complained_s = 0.0
         self._file = -1
         self._size = 0
+        self._torn = False
         self._open()
 
     def note(self, *, who: str, accessor: str, peer: str, method: str, path: str, status: int) -> None:
@@ -69,7 +70,10 @@ class AuditLog:
         try:
             if self._size + len(line) > self._max_bytes:
                 self._rotate()
-            self._size += os.write(self._file, line)
+            line = b"\n" + line if self._torn else line
+            written = os.write(self._file, line)
+            self._size += written
+            self._torn = written < len(line)  # the disk took a part: the next line is to stand on its own
         except OSError as error:
             if now_s - self._complained_s >= COMPLAIN_EVERY_S:
                 self._complained_s = now_s

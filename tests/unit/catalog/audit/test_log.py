@@ -2,6 +2,7 @@
 
 import json
 import logging
+import resource
 import stat
 from pathlib import Path
 
@@ -66,6 +67,24 @@ def test_a_file_that_cannot_be_opened_costs_no_older_ones(tmp_path: Path) -> Non
     note(log, "/v1/kv/again")
     log.close()
     assert b"again" in path.read_bytes()
+
+
+def test_a_line_that_was_cut_by_a_full_disk_takes_no_other_with_it(tmp_path: Path) -> None:
+    """What comes after it stands on a line of its own."""
+    path = tmp_path / "audit.log"
+    log = AuditLog(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        note(log, "/v1/kv/cut")
+        note(log, "/v1/kv/lost")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    note(log, "/v1/kv/whole")
+    log.close()
+    cut, whole = path.read_bytes().splitlines()
+    assert len(cut) == 20
+    assert json.loads(whole)["path"] == "/v1/kv/whole"
 
 
 def test_it_goes_on_where_it_ended_and_is_bounded(tmp_path: Path) -> None:
