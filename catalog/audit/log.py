@@ -71,9 +71,9 @@ class AuditLog:
             if self._size + len(line) > self._max_bytes:
                 self._rotate()
             line = b"\n" + line if self._torn else line
-            written = os.write(self._file, line)
-            self._size += written
-            self._torn = written < len(line)  # the disk took a part: the next line is to stand on its own
+            taken_bytes = os.write(self._file, line)
+            self._size += taken_bytes
+            self._torn = taken_bytes < len(line)  # the disk took a part: the next line is to stand on its own
         except OSError as error:
             if now_s - self._complained_s >= COMPLAIN_EVERY_S:
                 self._complained_s = now_s
