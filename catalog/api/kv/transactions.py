@@ -7,7 +7,7 @@ the log, and its answer says what a read's says (measured).
 import msgspec
 
 from catalog.access.acl.live import current
-from catalog.access.authorizer import Access, Resource
+from catalog.access.authorizer import Access, Resource, refusal_text
 from catalog.access.callers import CallerKind
 from catalog.api.api import Api, Paths
 from catalog.api.gate import IN_HANDLER
@@ -221,12 +221,23 @@ def require(call: Call, state: State, operation: Operation) -> None:
             service = operation.service
             there = state.instance(operation.node, service.id or service.service)
             names = {service.service, there.service if there else ""} - {""}
-            if access is Access.WRITE:  # a sidecar is dialled by whoever calls its destination
-                names |= {service.proxy.destination_service_name} - {""}
             for name in sorted(names) or [""]:
-                call.require(Resource.SERVICE, name, access)
+                _require_service(call, name, access, asked=service.service or service.id)
+            if access is Access.WRITE and service.proxy.destination_service_name:
+                # A sidecar is dialled by whoever calls its destination.
+                call.require(Resource.SERVICE, service.proxy.destination_service_name, access)
         case CheckOp():
             _require_check(call, state, operation.check, access)
+
+
+def _require_service(call: Call, name: str, access: Access, *, asked: str) -> None:
+    """As `call.require`, but a refusal repeats what the caller asked for: not which service is behind an id, nor that one is.
+
+    Raises:
+        PermissionDeniedError: it may not.
+    """
+    if not call.authorizer.allows(Resource.SERVICE, name, access):
+        raise PermissionDeniedError(refusal_text(call.authorizer, Resource.SERVICE, asked, access))
 
 
 def _refuse_members(call: Call) -> None:
@@ -246,10 +257,9 @@ def _require_check(call: Call, state: State, check: Check, access: Access) -> No
     there = state.check(check.node, check.check_id or check.name)
     for row in (check, there) if there else (check,):
         instance = state.instance(row.node, row.service_id) if row.service_id else None
-        if instance is not None:
-            call.require(Resource.SERVICE, instance.service, access)
-        elif row.service_id:
-            call.require(Resource.SERVICE, row.service_name, access)
+        if row.service_id:
+            name = row.service_name if instance is None else instance.service
+            _require_service(call, name, access, asked=check.service_id or check.check_id)
         else:
             call.require(Resource.NODE, row.node, access)
 

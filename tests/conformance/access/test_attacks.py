@@ -30,6 +30,28 @@ async def test_a_transaction_registers_no_proxy_for_a_foreign_service(guarded: S
     assert guarded.engine.state.connect("victim") == []
 
 
+async def test_a_transaction_names_no_service_behind_an_id(guarded: Site) -> None:
+    """Whoever guesses ids learns neither the services' names nor, where both are refused, that one is there."""
+    await register(guarded, "n1", "secret", ID="id1")
+    token = await make_token(guarded, 'service "mine" { policy = "write" } node "n1" { policy = "write" }')
+    for verb in ("get", "set", "delete"):
+        said = []
+        for one_id in ("id1", "id2"):
+            check = {"Node": "n1", "CheckID": "x", "Name": "x", "ServiceID": one_id, "Status": "critical"}
+            instance = {"ID": one_id, "Service": "other"}
+            for body in (
+                [{"Check": {"Verb": verb, "Check": check}}],
+                [{"Service": {"Verb": verb, "Node": "n1", "Service": instance}}],
+            ):
+                answer = await attack(guarded, token, "PUT", "txn", body)
+                assert "secret" not in answer.text
+                said.append((answer.status_code, answer.text.replace(one_id, "?")))
+        assert said[:2] == said[2:]
+        body = [{"Service": {"Verb": verb, "Node": "n1", "Service": {"ID": "id1", "Service": "mine"}}}]
+        answer = await attack(guarded, token, "PUT", "txn", body)
+        assert (answer.status_code, "secret" in answer.text) == (403, False)
+
+
 async def test_a_query_keeps_its_token_only_for_who_could_give_it(guarded: Site) -> None:
     """Who may write a query must not point somebody else's rights at another service."""
     await register(guarded, "n1", "secret")
