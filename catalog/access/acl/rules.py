@@ -5,12 +5,13 @@ understood is refused whole, since a rule that is dropped could be the one that 
 """
 
 import enum
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from catalog.access.acl.hcl import MAX_DEPTH, MAX_LENGTH, HclError, parse_hcl
+from catalog.access.acl.hcl import MAX_LENGTH, HclError, parse_hcl
 from catalog.access.authorizer import Resource
 
 MAX_RULES = 8192
@@ -81,22 +82,19 @@ def _hcl_body(text: str) -> dict[str, list[Any]]:
 
 def _json_body(text: str) -> dict[str, list[Any]]:
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        msgspec.json.decode(text)  # strict: no NaN, no half of a surrogate pair
+        value = json.loads(text, object_pairs_hook=_body_of)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise RuleError(f"neither HCL nor JSON: {error}") from error
-    return _as_body(value, 0) if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _as_body(value: Any, depth: int) -> Any:
-    """JSON in the shape that the HCL parser gives: every value of an object in a list."""
-    if depth > MAX_DEPTH:
-        raise RuleError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, dict):
-        return {
-            key: [_as_body(one, depth + 1) for one in (inner if isinstance(inner, list) else [inner])]
-            for key, inner in value.items()
-        }
-    return value
+def _body_of(pairs: list[tuple[str, Any]]) -> dict[str, list[Any]]:
+    """An object in the shape that the HCL parser gives: every value in a list, and those of a key that comes twice in one."""
+    body: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        body.setdefault(key, []).extend(value if isinstance(value, list) else [value])
+    return body
 
 
 def _rules_of(key: str, values: Iterable[Any]) -> Iterator[Rule]:

@@ -127,3 +127,20 @@ def test_any_json_gives_rules_or_the_writers_error(value: object) -> None:
         parse_rules(msgspec.json.encode(value).decode())
     except RuleError as error:
         assert str(error)
+
+
+def test_a_key_that_comes_twice_in_json_drops_no_rule() -> None:
+    """The one that is dropped could be the one that denies."""
+    text = (
+        '{"key": {"a": {"policy": "deny"}}, "key": {"a": {"policy": "write"}, "b": {"policy": "read"}}, '
+        '"node": {"n": {"policy": "write"}, "n": {"policy": "deny"}}, "service": {"s": {"policy": "deny", "policy": "read"}}}'
+    )
+    found = [(rule.resource, rule.name, rule.policy.name) for rule in parse_rules(text) if rule.resource != "intention"]
+    assert found == [
+        ("key", "a", "DENY"),
+        ("key", "a", "WRITE"),
+        ("key", "b", "READ"),
+        ("node", "n", "WRITE"),
+        ("node", "n", "DENY"),
+        ("service", "s", "DENY"),
+    ]
