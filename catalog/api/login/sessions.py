@@ -31,10 +31,17 @@ from catalog.api.api import Api, Paths
 from catalog.api.http.answer import Answer, json_answer
 from catalog.api.http.body import decode
 from catalog.api.http.call import Call
-from catalog.api.http.errors import BadRequestError, NotFoundError, PermissionDeniedError, UnavailableError
+from catalog.api.http.errors import (
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedError,
+    UnavailableError,
+)
 from catalog.api.login.methods import find_method
 from catalog.api.login.reviewers import Reviewers
 from catalog.api.token_review import ReviewUnavailableError
+from catalog.state.changes import PutRecord
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +94,24 @@ class LoginEndpoints:
             auth_method=method.name,
             created_s=now_s,
         )
-        await self._records.write(token_creation(token), "try again")
+        await self._keep(token)
         self._secrets.remember(token, secret)
         return json_answer(self._records.shown_token(token, secret), pretty=call.query.pretty)
+
+    async def _keep(self, token: Token) -> None:
+        """Keep a new token, if its method is still there when it is kept: a deletion may be on its way before it.
+
+        Raises:
+            PermissionDeniedError: the method was changed or deleted meanwhile.
+        """
+        method = self._records.record(METHODS, token.auth_method)
+        if method is None:
+            raise PermissionDeniedError("Permission denied")
+        unchanged = PutRecord(METHODS, method.key, method.value, cas=method.modify_index)
+        try:
+            await self._records.write([unchanged, *token_creation(token)], "the auth method was changed just now")
+        except RefusedError as error:
+            raise PermissionDeniedError(f"Permission denied: {error}") from error
 
     async def logout(self, call: Call) -> Answer:
         """Delete the caller's own token, if a login made it. True."""
