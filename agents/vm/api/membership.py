@@ -107,7 +107,7 @@ class Membership:
         raise CallError(
             500,
             f"Failed to join {address[:80]}: agents do not gossip here. "
-            "A host joins with a token of the catalog: linkspan join --token ...",
+            "A host joins with a token of the catalog: linkspan join --token-file FILE ...",
         )
 
     async def force_leave(self, call: Call) -> Answer:
